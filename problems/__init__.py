@@ -1,0 +1,25 @@
+"""The registered problems, one module a data family.
+
+A new module is added to the imports below, which register its problems; a test holds
+this list against the files of the folder.
+"""
+
+if __name__ != "t2t_multimodel.problems":
+    raise ImportError("import t2t_multimodel.problems, not problems: see setup.py")
+
+from t2t_multimodel.problems.problem import Problem
+from t2t_multimodel.registry import PROBLEMS, problem_names
+
+
+def make_problem(name: str) -> Problem:
+    """Returns the problem registered under `name`.
+
+    Raises:
+        UserError: If there is none.
+    """
+    return PROBLEMS.get(name)()
+
+
+def make_problems(text: str) -> list[Problem]:
+    """Returns the problems of `a-b-group`, in order; see `registry.problem_names`."""
+    return [make_problem(name) for name in problem_names(text)]

@@ -1,0 +1,134 @@
+"""What a problem is: two features, a source of examples, and its metrics."""
+
+import abc
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from t2t_multimodel.data.features import Feature, Text, Vocabulary
+
+SPLITS = ("train", "dev", "test")
+"""Names of the splits, as they stand in shard names (T2T's `dev` is validation)."""
+
+RawExample = Mapping[str, Any]
+"""`{"inputs": ..., "targets": ...}`, each as its feature says."""
+
+
+class Problem(abc.ABC):
+    """A task: what goes in, what comes out, and where examples come from.
+
+    A problem says what the data *is*. How it is sharded, bucketed and batched is the
+    business of `t2t_multimodel.data`, and how it is learned that of the model.
+
+    Attributes:
+        name: The registered name; set by the registry.
+        inputs: Feature on the input side.
+        targets: Feature on the target side.
+        loss_multiplier: Factor of the training loss (T2T; metrics never see it).
+        batch_size_multiplier: Positions of this problem that count as one token of
+            the batch size (T2T's `batch_size_multiplier`, v1.0.x).
+        num_shards: Shards per split.
+        source: Where the data comes from and under which licence, one line.
+    """
+
+    name: str = ""
+    inputs: Feature
+    targets: Feature
+    loss_multiplier: float = 1.0
+    batch_size_multiplier: int = 1
+    num_shards: Mapping[str, int] = {"train": 10, "dev": 1, "test": 1}
+    source: str = ""
+
+    @abc.abstractmethod
+    def examples(
+        self, split: str, *, tmp_dir: pathlib.Path, seed: int
+    ) -> Iterator[RawExample]:
+        """Yields the raw examples of a split, the same ones for the same seed.
+
+        Args:
+            split: One of `SPLITS`.
+            tmp_dir: Folder with the sources, for problems that need any.
+            seed: Decides what is generated or sampled.
+
+        Raises:
+            UserError: If a source is missing or broken.
+        """
+
+    def vocabulary_texts(self, tmp_dir: pathlib.Path) -> Iterator[str]:
+        """Yields training texts to build a vocabulary from that has no own source."""
+        for example in self.examples("train", tmp_dir=tmp_dir, seed=0):
+            for key, feature in (("inputs", self.inputs), ("targets", self.targets)):
+                if isinstance(feature, Text):
+                    yield example[key]
+
+    @property
+    def data_name(self) -> str:
+        """Prefix of the shard names; `_rev` problems share their base's shards."""
+        return self.name
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether inputs and targets change places when shards are read."""
+        return False
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics of teacher-forced evaluation, T2T's base four."""
+        return (
+            "neg_log_perplexity",
+            "accuracy",
+            "accuracy_top5",
+            "accuracy_per_sequence",
+        )
+
+    @property
+    def decode_metrics(self) -> tuple[str, ...]:
+        """Metrics of decoded outputs, by the kind and space of the target."""
+        from t2t_multimodel.data.spaces import SpaceId
+
+        if self.targets.kind == "class_label":
+            return ("top1", "top5")
+        if self.targets.space in (SpaceId.PARSE_TOKENS, SpaceId.PARSE_CHARACTERS):
+            return ("correct_trees",)
+        if self.inputs.kind == "audio":
+            return ("wer",)
+        return ("bleu",)
+
+    def vocabularies(self) -> tuple[Vocabulary, ...]:
+        """Returns the vocabularies of the text features, without repetition."""
+        found = [f.vocabulary for f in (self.inputs, self.targets) if f.kind == "text"]
+        return tuple(dict.fromkeys(found))
+
+
+class ReversedProblem(Problem):
+    """A problem with inputs and targets exchanged; T2T's suffix `_rev`.
+
+    Args:
+        base: The problem to turn round; its shards are read as they are.
+    """
+
+    def __init__(self, base: Problem) -> None:
+        self.base = base
+        self.inputs = base.targets
+        self.targets = base.inputs
+        self.loss_multiplier = base.loss_multiplier
+        self.batch_size_multiplier = base.batch_size_multiplier
+        self.num_shards = base.num_shards
+        self.source = base.source
+
+    def examples(
+        self, split: str, *, tmp_dir: pathlib.Path, seed: int
+    ) -> Iterator[RawExample]:
+        """Yields the base's examples, sides exchanged."""
+        for example in self.base.examples(split, tmp_dir=tmp_dir, seed=seed):
+            yield {"inputs": example["targets"], "targets": example["inputs"]}
+
+    @property
+    def data_name(self) -> str:
+        """The base's shards."""
+        return self.base.data_name
+
+    @property
+    def is_reversed(self) -> bool:
+        """True, unless the base itself is reversed."""
+        return not self.base.is_reversed
