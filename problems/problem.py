@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from t2t_multimodel.data.features import Feature, Text, Vocabulary
+from t2t_multimodel.data.spaces import SpaceId
+from t2t_multimodel.registry import PROBLEMS
 
 SPLITS = ("train", "dev", "test")
 """Names of the splits, as they stand in shard names (T2T's `dev` is validation)."""
@@ -84,8 +86,6 @@ class Problem(abc.ABC):
     @property
     def decode_metrics(self) -> tuple[str, ...]:
         """Metrics of decoded outputs, by the kind and space of the target."""
-        from t2t_multimodel.data.spaces import SpaceId
-
         if self.targets.kind == "class_label":
             return ("top1", "top5")
         if self.targets.space in (SpaceId.PARSE_TOKENS, SpaceId.PARSE_CHARACTERS):
@@ -132,3 +132,16 @@ class ReversedProblem(Problem):
     def is_reversed(self) -> bool:
         """True, unless the base itself is reversed."""
         return not self.base.is_reversed
+
+
+def register_reversed(name: str) -> None:
+    """Registers `<name>_rev`, the registered problem `name` turned round."""
+    rev_name = f"{name}_rev"
+
+    def make() -> ReversedProblem:
+        base = PROBLEMS.get(name)()
+        problem = ReversedProblem(base)
+        problem.name = rev_name
+        return problem
+
+    PROBLEMS.register(rev_name, make, f"{PROBLEMS.describe(name)} Turned round.")
