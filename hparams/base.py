@@ -75,6 +75,7 @@ class HParams:
     image_filters: tuple[int, ...] = (128, 256)  # ConvRes blocks before the last
     audio_compression: int = 8  # ConvRes blocks before the last; each halves the time
     audio_spectral_bin_stride: int = 1  # 2 halves the mel bins in each block too
+    audio_min_filters: int = 2  # ours: fewest filters of an audio block
     categorical_filters: tuple[int, ...] = (640, 1024, 1280)  # T2T: 1.25, 2, 2.5 of H
 
     # Loss, optimizer and schedule.
@@ -127,7 +128,7 @@ class HParams:
         positive = (
             "batch_size hidden_size num_encoder_blocks num_decoder_blocks num_heads "
             "kernel_size large_kernel_size large_kernel_dilation moe_num_experts "
-            "attention_kernel_size moe_k moe_hidden_size learning_rate "
+            "attention_kernel_size audio_min_filters moe_k moe_hidden_size learning_rate "
             "learning_rate_warmup_steps learning_rate_cosine_cycle_steps "
             "proportional_temperature initializer_gain shuffle_buffer_examples "
             "layer_norm_epsilon optimizer_adam_epsilon"

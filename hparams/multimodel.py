@@ -96,6 +96,7 @@ def multimodel_mini() -> HParams:
         image_filters=(64,),
         audio_compression=2,
         audio_spectral_bin_stride=2,
+        audio_min_filters=16,
         categorical_filters=(128, 192, 256),
         shared_embedding_and_softmax_weights=True,
         learning_rate=0.6,

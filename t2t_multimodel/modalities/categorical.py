@@ -1,0 +1,72 @@
+"""The categorical net: the body's output to class scores, after Xception's exit."""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers import ConvStep2D
+from t2t_multimodel.modalities.conv_res import masked, max_pool, pad_rows
+
+
+@keras.saving.register_keras_serializable(package="t2t_multimodel")
+class CategoricalModality(keras.layers.Layer):
+    """Classifies what the encoder saw (paper 1.6).
+
+    skip = ConvStep 3x3 stride 2; two ConvSteps 3x3 and a max pool beside it; their
+    sum through two wider ConvSteps; ReLU; mean over all real positions. The class
+    scores themselves are `ClassScores`, one a set of classes. Inputs that were never
+    2-D (text) run with columns of width 1, where a 3x3 window is 3 positions.
+
+    Args:
+        filters: Of the strided part and of the two ConvSteps after it; the paper has
+            1536 and 2048 for the last two, T2T v1.0.3 1.25, 2 and 2.5 times depth.
+
+    Call arguments:
+        x: `(B, H, W, C)`.
+        mask: `(B, H, W)` bool, False at padding; `None` means none.
+
+    Returns:
+        `(B, filters[2])`.
+    """
+
+    def __init__(self, filters=(1280, 1536, 2048), **kwargs):
+        super().__init__(**kwargs)
+        self.filters = tuple(filters)
+        policy = self.dtype_policy
+        strided, wide, wider = self.filters
+        self.skip = ConvStep2D(
+            strided, (3, 3), strides=(2, 2), name="skip", dtype=policy
+        )
+        self.step_1 = ConvStep2D(strided, (3, 3), name="step_1", dtype=policy)
+        self.step_2 = ConvStep2D(strided, (3, 3), name="step_2", dtype=policy)
+        self.step_3 = ConvStep2D(wide, (3, 3), name="step_3", dtype=policy)
+        self.step_4 = ConvStep2D(wider, (3, 3), name="step_4", dtype=policy)
+
+    def build(self, input_shape):
+        strided, wide, _ = self.filters
+        space = tuple(input_shape[:-1])
+        self.skip.build(input_shape)
+        self.step_1.build(input_shape)
+        self.step_2.build((*space, strided))
+        self.step_3.build((*space, strided))
+        self.step_4.build((*space, wide))
+
+    def call(self, x, mask=None):
+        if mask is not None:  # an even number of rows, see AudioModality
+            x, mask = pad_rows(x, 2), pad_rows(mask, 2)
+        x = masked(x, mask)
+        h = masked(self.step_1(x), mask)
+        h = max_pool(self.step_2(h), (2, 2), mask) + self.skip(x)
+        if mask is not None:
+            mask = mask[:, ::2, ::2]
+        h = masked(self.step_3(masked(h, mask)), mask)
+        h = ops.relu(self.step_4(h))
+        if mask is None:
+            return ops.mean(h, axis=(1, 2))
+        count = ops.sum(ops.cast(mask, h.dtype), axis=(1, 2))[:, None]
+        return ops.sum(masked(h, mask), axis=(1, 2)) / ops.maximum(count, 1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.filters[-1])
+
+    def get_config(self):
+        return super().get_config() | {"filters": self.filters}

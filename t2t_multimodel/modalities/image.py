@@ -1,0 +1,89 @@
+"""The image net: pictures to a grid of positions, after Xception's entry flow."""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers import ConvStep2D
+from t2t_multimodel.modalities.conv_res import ConvRes
+
+
+@keras.saving.register_keras_serializable(package="t2t_multimodel")
+class ImageModality(keras.layers.Layer):
+    """Reads pictures (paper 1.6: 3x3 stride 2, 3x3, then three ConvRes blocks).
+
+    Pictures are standardised one by one first, and the first convolution has no ReLU
+    before it, both as in T2T v1.0.3: the paper's ReLU there would do nothing to
+    pixels, or cut off half of standardised ones.
+
+    Args:
+        depth: Depth of the output (C).
+        stem_filters: Of the two convolutions at the start.
+        filters: Of the ConvRes blocks before the last, which has `depth` filters.
+
+    Call arguments:
+        images: `(B, H, W, channels)`, 0..255.
+
+    Returns:
+        `(B, H / 2^n, W / 2^n, C)` with n = 2 + number of `filters`, rounded up.
+    """
+
+    def __init__(self, depth: int, *, stem_filters=(32, 64), filters=(128, 256), **kw):
+        super().__init__(**kw)
+        self.depth = depth
+        self.stem_filters = tuple(stem_filters)
+        self.filters = tuple(filters)
+        policy = self.dtype_policy
+        self.stem_1 = ConvStep2D(
+            self.stem_filters[0],
+            (3, 3),
+            strides=(2, 2),
+            activation=False,
+            name="stem_1",
+            dtype=policy,
+        )
+        self.stem_2 = ConvStep2D(
+            self.stem_filters[1], (3, 3), name="stem_2", dtype=policy
+        )
+        self.blocks = tuple(
+            ConvRes(f, name=f"conv_res_{i}", dtype=policy)
+            for i, f in enumerate((*self.filters, depth))
+        )
+
+    def build(self, input_shape):
+        shape = input_shape
+        for layer in (self.stem_1, self.stem_2, *self.blocks):
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
+    def call(self, images):
+        x = self.stem_2(self.stem_1(ops.cast(standardize(images), self.compute_dtype)))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        shape = input_shape
+        for layer in (self.stem_1, self.stem_2, *self.blocks):
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    def get_config(self):
+        return super().get_config() | {
+            "depth": self.depth,
+            "stem_filters": self.stem_filters,
+            "filters": self.filters,
+        }
+
+
+def standardize(images):
+    """Returns `(B, H, W, channels)` float32 pictures of mean 0 and deviation 1.
+
+    The deviation is at least one over the root of the number of values, so that a
+    picture of one colour becomes zeros (T2T v1.0.3, after `tf.image`).
+    """
+    x = ops.cast(images, "float32")
+    mean = ops.mean(x, axis=(1, 2, 3), keepdims=True)
+    centred = x - mean
+    deviation = ops.sqrt(ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True))
+    num_values = ops.cast(ops.prod(ops.shape(x)[1:]), "float32")
+    return centred / ops.maximum(deviation, 1.0 / ops.sqrt(num_values))

@@ -1,0 +1,1 @@
+"""The network: encoder, mixer and decoder between the modality nets."""

@@ -1,0 +1,69 @@
+"""What stands in for attention in the ablation without it."""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers import LayerNorm
+
+
+@keras.saving.register_keras_serializable(package="t2t_multimodel")
+class PositionalAlignment(keras.layers.Layer):
+    """Brings the source to the target without attention (ours).
+
+    Neither the paper nor T2T says how its model without attention reads the source.
+    Here each target position gets the source's mean and, as in ByteNet, the source
+    position of the same index, each through a pointwise convolution.
+
+    Args:
+        depth: Depth of every position (C).
+
+    Call arguments:
+        x: `(B, T, C)`.
+        source: `(B, S, C)`, zeros at padding.
+        source_padding_mask: `(B, S)` bool, False at padding.
+
+    Returns:
+        `(B, T, C)`: LN(x + what was read).
+    """
+
+    def __init__(self, depth: int, *, kernel_initializer="orthogonal", **kwargs):
+        super().__init__(**kwargs)
+        self.depth = depth
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.mean_projection, self.aligned_projection = (
+            keras.layers.Dense(
+                depth,
+                use_bias=False,
+                kernel_initializer=self.kernel_initializer,
+                name=name,
+                dtype=self.dtype_policy,
+            )
+            for name in ("mean_projection", "aligned_projection")
+        )
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
+
+    def build(self, input_shape=None):
+        shape = (None, None, self.depth)
+        for layer in (self.mean_projection, self.aligned_projection, self.norm):
+            layer.build(shape)
+
+    def call(self, x, source, source_padding_mask=None, training=False):
+        length = ops.shape(x)[1]
+        total = ops.sum(source, axis=1, keepdims=True)
+        if source_padding_mask is None:
+            count = ops.cast(ops.shape(source)[1], x.dtype)
+        else:
+            real = ops.cast(source_padding_mask, x.dtype)
+            count = ops.maximum(ops.sum(real, axis=1), 1)[:, None, None]
+        aligned = ops.pad(source, [(0, 0), (0, length), (0, 0)])[:, :length]
+        read = self.mean_projection(total / count) + self.aligned_projection(aligned)
+        return self.norm(x + read)
+
+    def compute_output_shape(self, input_shape, source_shape=None):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {
+            "depth": self.depth,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
