@@ -1,0 +1,288 @@
+"""Convolutions: the step and the block the body is made of (paper 2.1)."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers.dropout import Dropout
+from t2t_multimodel.layers.norm import LayerNorm
+
+
+@keras.saving.register_keras_serializable(package="t2t_multimodel")
+class SeparableConv1D(keras.layers.Layer):
+    """Depthwise convolution along the positions, then a pointwise one; no bias.
+
+    Paper 2.1, SepConv. Without `causal` padding is that of TensorFlow's SAME, with it
+    all of it is on the left (T2T's LEFT), so that no position sees a later one.
+
+    Args:
+        filters: Depth of the output F.
+        kernel_size: Number of taps k, in positions.
+        dilation: Distance between taps, in positions.
+        strides: Distance between outputs, in positions.
+        causal: Whether to pad on the left only.
+        kernel_initializer: Initializer of both kernels.
+
+    Call arguments:
+        x: `(B, L, C)` activations.
+
+    Returns:
+        `(B, ceil(L / strides), F)`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        dilation: int = 1,
+        *,
+        strides: int = 1,
+        causal: bool = False,
+        kernel_initializer="orthogonal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value in (
+            ("filters", filters),
+            ("kernel_size", kernel_size),
+            ("dilation", dilation),
+            ("strides", strides),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be positive, got {name}={value}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.dilation = dilation
+        self.strides = strides
+        self.causal = causal
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        depth = input_shape[-1]
+        self.depthwise = self.add_weight(
+            name="depthwise",
+            shape=(self.kernel_size, depth),
+            initializer=self._depthwise_initializer,
+        )
+        self.pointwise = self.add_weight(
+            name="pointwise",
+            shape=(depth, self.filters),
+            initializer=self.kernel_initializer,
+        )
+        self.built = True
+
+    def _depthwise_initializer(self, shape, dtype=None):
+        # Drawn in TensorFlow's shape of a depthwise kernel, for T2T's distribution.
+        initializer = self.kernel_initializer.clone()
+        return ops.reshape(initializer((shape[0], 1, shape[1], 1), dtype=dtype), shape)
+
+    @property
+    def history(self) -> int:
+        """Number of earlier positions a causal output depends on."""
+        return (self.kernel_size - 1) * self.dilation
+
+    def call(self, x):
+        if self.causal:
+            x = ops.pad(x, ((0, 0), (self.history, 0), (0, 0)))
+        mixed = ops.depthwise_conv(
+            x,
+            self.depthwise[..., None],
+            strides=self.strides,
+            padding="valid" if self.causal else "same",
+            dilation_rate=self.dilation,
+        )
+        return ops.matmul(mixed, self.pointwise)
+
+    def compute_output_shape(self, input_shape):
+        batch, length, _ = input_shape
+        if length is not None:
+            length = -(-length // self.strides)
+        return (batch, length, self.filters)
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "dilation": self.dilation,
+            "strides": self.strides,
+            "causal": self.causal,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable(package="t2t_multimodel")
+class ConvStep(keras.layers.Layer):
+    """One convolution step: ReLU, separable convolution, layer norm.
+
+    Paper 2.1. Padding positions are zeroed on the way in, so a row's result does not
+    depend on how far its batch was padded.
+
+    Args:
+        filters: Depth of the output F.
+        kernel_size: Number of taps, in positions.
+        dilation: Distance between taps, in positions.
+        causal: Whether a position sees only itself and earlier ones.
+        kernel_initializer: Initializer of the kernels.
+
+    Call arguments:
+        x: `(B, L, C)` activations.
+        padding_mask: `(B, L)` bool, False at padding; `None` means none.
+
+    Returns:
+        `(B, L, F)`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        dilation: int = 1,
+        *,
+        causal: bool = False,
+        kernel_initializer="orthogonal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.conv = SeparableConv1D(
+            filters,
+            kernel_size,
+            dilation,
+            causal=causal,
+            kernel_initializer=kernel_initializer,
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+        self.norm = LayerNorm(dtype=self.dtype_policy, name="norm")
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        self.norm.build(self.conv.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, x, padding_mask=None):
+        x = ops.relu(x)
+        if padding_mask is not None:
+            x = zero_padding(x, padding_mask)
+        return self.norm(self.conv(x))
+
+    def compute_output_shape(self, input_shape, padding_mask_shape=None):
+        return self.conv.compute_output_shape(input_shape)
+
+    def get_config(self):
+        conv = self.conv.get_config()
+        names = (
+            "filters",
+            "kernel_size",
+            "dilation",
+            "causal",
+            "kernel_initializer",
+        )
+        return super().get_config() | {name: conv[name] for name in names}
+
+
+@keras.saving.register_keras_serializable(package="t2t_multimodel")
+class ConvBlock(keras.layers.Layer):
+    """Four convolution steps with two residual paths from the block's input.
+
+    Paper 2.1: h1 = step(x), h2 = x + step(h1), h3 = step(h2), h4 = x + step(h3), then
+    dropout. T2T v1.0.3 adds x + h2 at the second place instead; the paper is followed.
+
+    Args:
+        filters: Depth of input and output C.
+        kernel_sizes: Taps of the four steps, in positions.
+        dilations: Distance between taps of the four steps, in positions.
+        causal: Whether a position sees only itself and earlier ones.
+        dropout: Fraction dropped at the end of the block.
+        kernel_initializer: Initializer of the kernels.
+
+    Call arguments:
+        x: `(B, L, C)` activations.
+        padding_mask: `(B, L)` bool, False at padding; `None` means none.
+        training: Whether to apply dropout.
+
+    Returns:
+        `(B, L, C)`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_sizes: tuple[int, int, int, int] = (3, 3, 15, 15),
+        dilations: tuple[int, int, int, int] = (1, 1, 1, 8),
+        *,
+        causal: bool = False,
+        dropout: float = 0.0,
+        kernel_initializer="orthogonal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, values in (("kernel_sizes", kernel_sizes), ("dilations", dilations)):
+            if len(values) != 4:
+                raise ValueError(f"{name} needs 4 numbers, got {name}={values}")
+        self.filters = filters
+        self.kernel_sizes = tuple(kernel_sizes)
+        self.dilations = tuple(dilations)
+        self.causal = causal
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.steps = tuple(
+            ConvStep(
+                filters,
+                kernel_size,
+                dilation,
+                causal=causal,
+                kernel_initializer=self.kernel_initializer.clone(),
+                dtype=self.dtype_policy,
+                name=f"step_{index}",
+            )
+            for index, (kernel_size, dilation) in enumerate(
+                zip(self.kernel_sizes, self.dilations, strict=True)
+            )
+        )
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, input_shape):
+        if input_shape[-1] != self.filters:
+            raise ValueError(
+                f"the residual needs an input of depth {self.filters} (filters), got "
+                f"an input of shape {tuple(input_shape)}"
+            )
+        for step in self.steps:
+            step.build(input_shape)
+        self.built = True
+
+    def call(self, x, padding_mask=None, training=False):
+        step_0, step_1, step_2, step_3 = self.steps
+        h = step_0(x, padding_mask=padding_mask)
+        h = x + step_1(h, padding_mask=padding_mask)
+        h = step_2(h, padding_mask=padding_mask)
+        h = x + step_3(h, padding_mask=padding_mask)
+        return self.dropout(h, training=training)
+
+    def compute_output_shape(self, input_shape, padding_mask_shape=None):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_sizes": self.kernel_sizes,
+            "dilations": self.dilations,
+            "causal": self.causal,
+            "dropout": self.dropout.rate,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+def zero_padding(x: Any, padding_mask: Any) -> Any:
+    """Returns `x` with zeros at padding.
+
+    Args:
+        x: Tensor whose first axes are those of `padding_mask`.
+        padding_mask: bool, False at padding.
+
+    Returns:
+        Tensor of the shape and dtype of `x`. Also a NaN at padding becomes zero.
+    """
+    extra_axes = len(x.shape) - len(padding_mask.shape)
+    mask = ops.reshape(padding_mask, (*ops.shape(padding_mask), *(1,) * extra_axes))
+    return ops.where(mask, x, ops.zeros_like(x))

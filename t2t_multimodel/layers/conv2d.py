@@ -1,0 +1,105 @@
+"""The convolution step of images, used by the modality nets (paper 2.5)."""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers.conv import zero_padding
+from t2t_multimodel.layers.norm import LayerNorm
+
+
+@keras.saving.register_keras_serializable(package="t2t_multimodel")
+class ConvStep2D(keras.layers.Layer):
+    """ReLU, convolution over rows and columns with SAME padding, layer norm.
+
+    Args:
+        filters: Depth of the output F.
+        kernel_size: Taps `(rows, columns)`.
+        strides: Distance between outputs `(rows, columns)`.
+        activation: Whether the ReLU comes first; the paper's step has it, the first
+            step on raw pixels has not.
+        separable: Whether the convolution is depthwise and pointwise; T2T v1.0.3 takes
+            ordinary ones for the stem and the shortcuts.
+        kernel_initializer: Initializer of the kernels.
+
+    Call arguments:
+        x: `(B, H, W, C)` activations.
+        padding_mask: `(B, H)` or `(B, H, W)` bool, False at padding, or `None`.
+
+    Returns:
+        `(B, ceil(H / strides[0]), ceil(W / strides[1]), F)`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: tuple[int, int] = (3, 3),
+        strides: tuple[int, int] = (1, 1),
+        *,
+        activation: bool = True,
+        separable: bool = True,
+        kernel_initializer="orthogonal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(f"filters must be positive, got filters={filters}")
+        self.filters = filters
+        self.kernel_size = tuple(kernel_size)
+        self.strides = tuple(strides)
+        self.activation = activation
+        self.separable = separable
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.norm = LayerNorm(dtype=self.dtype_policy, name="norm")
+
+    def build(self, input_shape):
+        depth = input_shape[-1]
+        if self.separable:
+            self.depthwise = self.add_weight(
+                name="depthwise",
+                shape=(*self.kernel_size, depth, 1),
+                initializer=self.kernel_initializer,
+            )
+            self.pointwise = self.add_weight(
+                name="pointwise",
+                shape=(depth, self.filters),
+                initializer=self.kernel_initializer.clone(),
+            )
+        else:
+            self.kernel = self.add_weight(
+                name="kernel",
+                shape=(*self.kernel_size, depth, self.filters),
+                initializer=self.kernel_initializer,
+            )
+        self.norm.build((*input_shape[:-1], self.filters))
+        self.built = True
+
+    def call(self, x, padding_mask=None):
+        if self.activation:
+            x = ops.relu(x)
+        if padding_mask is not None:
+            x = zero_padding(x, padding_mask)
+        if self.separable:
+            x = ops.depthwise_conv(
+                x, self.depthwise, strides=self.strides, padding="same"
+            )
+            x = ops.matmul(x, self.pointwise)
+        else:
+            x = ops.conv(x, self.kernel, strides=self.strides, padding="same")
+        return self.norm(x)
+
+    def compute_output_shape(self, input_shape, padding_mask_shape=None):
+        rows, columns = (
+            None if size is None else -(-size // stride)
+            for size, stride in zip(input_shape[1:3], self.strides, strict=True)
+        )
+        return (input_shape[0], rows, columns, self.filters)
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "activation": self.activation,
+            "separable": self.separable,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
