@@ -50,7 +50,6 @@ class HParams:
     large_kernel_size: int = 15  # last two steps of a ConvBlock, positions
     large_kernel_dilation: int = 8  # of the last step of a ConvBlock, positions
     dropout: float = 0.1  # end of each ConvBlock
-    layer_norm_epsilon: float = 1e-6
     timing: Literal["interleaved", "concatenated", "t2t_32"] = "interleaved"
 
     # Attention.
@@ -118,6 +117,11 @@ class HParams:
                     f"{after}={getattr(self, after)} exceeds "
                     f"{blocks}={getattr(self, blocks)}"
                 )
+        if self.timing == "t2t_32" and self.hidden_size < 32:
+            raise UserError(
+                f"timing=t2t_32 signs 32 channels and needs hidden_size of 32 or more, "
+                f"got hidden_size={self.hidden_size}"
+            )
         if self.max_length > self.batch_size:
             raise UserError(
                 f"max_length={self.max_length} exceeds batch_size={self.batch_size} "
@@ -131,7 +135,7 @@ class HParams:
             "attention_kernel_size audio_min_filters moe_k moe_hidden_size learning_rate "
             "learning_rate_warmup_steps learning_rate_cosine_cycle_steps "
             "proportional_temperature initializer_gain shuffle_buffer_examples "
-            "layer_norm_epsilon optimizer_adam_epsilon"
+            "optimizer_adam_epsilon"
         )
         for name in positive.split():
             if getattr(self, name) <= 0:
@@ -157,7 +161,11 @@ class HParams:
                 f"audio_spectral_bin_stride={self.audio_spectral_bin_stride} must be "
                 "1 (as in the paper) or 2"
             )
-        for name, length in (("image_stem_filters", 2), ("categorical_filters", 3)):
+        for name, length in (
+            ("image_stem_filters", 2),
+            ("categorical_filters", 3),
+            ("attention_dilations", 2),
+        ):
             if len(getattr(self, name)) != length:
                 raise UserError(
                     f"{name}={getattr(self, name)} must hold {length} numbers"
@@ -197,6 +205,11 @@ class HParams:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise UserError(f"{file_name} is not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise UserError(
+                f"{file_name} must hold a JSON object of hyperparameters, got "
+                f"{type(values).__name__}"
+            )
         wanted = typing.get_type_hints(cls)
         typed = {}
         for name, value in values.items():
@@ -232,6 +245,8 @@ def _assignments(text: str) -> dict[str, Any]:
     for keyword in call.keywords:
         if keyword.arg is None:
             raise UserError(f"--hparams={text!r} does not read as name=value")
+        if keyword.arg in values:
+            raise UserError(f"--hparams={text!r} gives {keyword.arg} more than once")
         values[keyword.arg] = _literal(keyword.arg, keyword.value)
     return values
 
