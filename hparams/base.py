@@ -132,8 +132,8 @@ class HParams:
         positive = (
             "batch_size hidden_size num_encoder_blocks num_decoder_blocks num_heads "
             "kernel_size large_kernel_size large_kernel_dilation moe_num_experts "
-            "attention_kernel_size audio_min_filters moe_k moe_hidden_size learning_rate "
-            "learning_rate_warmup_steps learning_rate_cosine_cycle_steps "
+            "attention_kernel_size audio_min_filters moe_k moe_hidden_size "
+            "learning_rate learning_rate_warmup_steps learning_rate_cosine_cycle_steps "
             "proportional_temperature initializer_gain shuffle_buffer_examples "
             "optimizer_adam_epsilon"
         )
