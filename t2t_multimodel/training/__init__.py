@@ -1,0 +1,1 @@
+"""Learning: losses, the joint step, the loop, checkpoints and evaluation."""
