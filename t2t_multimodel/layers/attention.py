@@ -155,6 +155,8 @@ class AttentionBlock(keras.layers.Layer):
         dropout: Fraction dropped of what was attended to, before the residual.
         attention_dropout: Fraction of the attention weights dropped.
         timing: Kind of the timing signal, see `timing_signal`.
+        self_residual: Ours: adds the mixed targets to the self-attention's output,
+            before it queries the source.
         kernel_initializer: Initializer of all kernels.
 
     Call arguments:
@@ -177,6 +179,7 @@ class AttentionBlock(keras.layers.Layer):
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         timing: str = "interleaved",
+        self_residual: bool = False,
         kernel_initializer="orthogonal",
         **kwargs,
     ):
@@ -189,6 +192,7 @@ class AttentionBlock(keras.layers.Layer):
         self.dilations = tuple(dilations)
         self.attention_dropout = attention_dropout
         self.timing = timing
+        self.self_residual = self_residual
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.steps = tuple(
             ConvStep(
@@ -235,7 +239,8 @@ class AttentionBlock(keras.layers.Layer):
         h = x + ops.cast(signal, x.dtype)
         for step in self.steps:
             h = step(h)
-        h = self.self_attention(h, h, causal=True, training=training)
+        looked_at = self.self_attention(h, h, causal=True, training=training)
+        h = h + looked_at if self.self_residual else looked_at
         attended = self.source_attention(
             h, source, padding_mask=source_padding_mask, training=training
         )
@@ -255,5 +260,6 @@ class AttentionBlock(keras.layers.Layer):
             "dropout": self.dropout.rate,
             "attention_dropout": self.attention_dropout,
             "timing": self.timing,
+            "self_residual": self.self_residual,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

@@ -79,13 +79,19 @@ class ConvStep2D(keras.layers.Layer):
         if padding_mask is not None:
             x = zero_padding(x, padding_mask)
         if self.separable:
-            x = ops.depthwise_conv(
-                x, self.depthwise, strides=self.strides, padding="same"
-            )
-            x = ops.matmul(x, self.pointwise)
+            x = ops.matmul(self._depthwise_conv(x), self.pointwise)
         else:
             x = ops.conv(x, self.kernel, strides=self.strides, padding="same")
         return self.norm(x)
+
+    def _depthwise_conv(self, x):
+        if self.kernel_size == (1, 1):
+            # TensorFlow 2.21's gradient of this case writes outside its memory.
+            rows, columns = self.strides
+            return x[:, ::rows, ::columns] * self.depthwise[0, 0, :, 0]
+        return ops.depthwise_conv(
+            x, self.depthwise, strides=self.strides, padding="same"
+        )
 
     def compute_output_shape(self, input_shape, padding_mask_shape=None):
         rows, columns = (

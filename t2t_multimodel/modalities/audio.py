@@ -77,7 +77,7 @@ class AudioModality(keras.layers.Layer):
         # before it: a row must not depend on how far its batch is padded.
         x = pad_rows(x, 2 ** len(self.blocks))
         for block in self.blocks:
-            x = block(x, mask=_grid_mask(x, lengths))
+            x = block(x, padding_mask=_grid_mask(x, lengths))
             lengths = (lengths + 1) // 2
         real = ops.arange(ops.shape(x)[1])[None, :] < lengths[:, None]
         return masked(x, real[:, :, None]), real

@@ -22,7 +22,7 @@ class CategoricalModality(keras.layers.Layer):
 
     Call arguments:
         x: `(B, H, W, C)`.
-        mask: `(B, H, W)` bool, False at padding; `None` means none.
+        padding_mask: `(B, H, W)` bool, False at padding; `None` means none.
 
     Returns:
         `(B, filters[2])`.
@@ -50,7 +50,8 @@ class CategoricalModality(keras.layers.Layer):
         self.step_3.build((*space, strided))
         self.step_4.build((*space, wide))
 
-    def call(self, x, mask=None):
+    def call(self, x, padding_mask=None):
+        mask = padding_mask
         if mask is not None:  # an even number of rows, see AudioModality
             x, mask = pad_rows(x, 2), pad_rows(mask, 2)
         x = masked(x, mask)

@@ -16,7 +16,7 @@ class ConvRes(keras.layers.Layer):
 
     Call arguments:
         x: `(B, H, W, C)`.
-        mask: `(B, H, W)` bool, False at padding; `None` means none.
+        padding_mask: `(B, H, W)` bool, False at padding; `None` means none.
 
     Returns:
         `(B, ceil(H / rows), ceil(W / columns), F)`.
@@ -38,10 +38,10 @@ class ConvRes(keras.layers.Layer):
         self.step_2.build((*input_shape[:-1], self.filters))
         self.shortcut.build(input_shape)
 
-    def call(self, x, mask=None):
-        x = masked(x, mask)
-        h = masked(self.step_1(x), mask)
-        return max_pool(self.step_2(h), self.strides, mask) + self.shortcut(x)
+    def call(self, x, padding_mask=None):
+        x = masked(x, padding_mask)
+        h = masked(self.step_1(x), padding_mask)
+        return max_pool(self.step_2(h), self.strides, padding_mask) + self.shortcut(x)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

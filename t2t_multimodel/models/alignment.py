@@ -42,7 +42,7 @@ class PositionalAlignment(keras.layers.Layer):
         )
         self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
 
-    def build(self, input_shape=None):
+    def build(self, x_shape=None, source_shape=None):
         shape = (None, None, self.depth)
         for layer in (self.mean_projection, self.aligned_projection, self.norm):
             layer.build(shape)
@@ -59,8 +59,10 @@ class PositionalAlignment(keras.layers.Layer):
         read = self.mean_projection(total / count) + self.aligned_projection(aligned)
         return self.norm(x + read)
 
-    def compute_output_shape(self, input_shape, source_shape=None):
-        return input_shape
+    def compute_output_shape(
+        self, x_shape, source_shape, source_padding_mask_shape=None
+    ):
+        return x_shape
 
     def get_config(self):
         return super().get_config() | {

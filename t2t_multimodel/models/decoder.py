@@ -41,7 +41,7 @@ class Mixer(keras.layers.Layer):
 
     def build(self, input_shape=None):
         shape = (None, None, self.depth)
-        self.attention.build(shape)
+        self.attention.build(shape, shape)
         for block in self.blocks:
             block.build(shape)
 
@@ -97,8 +97,9 @@ class Decoder(keras.layers.Layer):
 
     def build(self, input_shape=None):
         shape = (None, None, self.depth)
-        for layer in (*self.blocks, *self.attentions):
-            layer.build(shape)
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            block.build(shape)
+            attention.build(shape, shape)
         if self.moe is not None:
             self.moe.build(shape)
 

@@ -108,7 +108,7 @@ class MultiModel(keras.Model):
         mask = ops.reshape(encoded.padding_mask, (-1, height, width))
         spec = self.spec(problem)
         summary = self.net_categorical(
-            x, mask=None if spec.inputs.kind == "image" else mask
+            x, padding_mask=None if spec.inputs.kind == "image" else mask
         )
         label_net = getattr(self, f"net_{net_key(spec.targets, spec.name)}")
         return ops.cast(label_net(summary), "float32")
