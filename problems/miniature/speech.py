@@ -25,7 +25,7 @@ _FFT = 280  # samples; a multiple of the hop, with room for the filter's ringing
 _HOP_SECONDS = _HOP / SAMPLE_RATE_HZ
 _SILENCE_SECONDS = 0.08  # before and after an utterance
 _BURST_SECONDS = 0.025
-_BANDWIDTHS_HZ = np.array([80.0, 110.0, 160.0])
+_BANDWIDTHS_HZ = (80.0, 110.0, 160.0)
 _NEUTRAL_HZ = (500.0, 1500.0, 2500.0)
 _SMOOTHING_FRAMES = 7  # formants glide over 35 ms, which blurs neighbours
 _SNR_DB = (15.0, 30.0)
@@ -47,12 +47,12 @@ class Speaker:
 
 
 SPEAKERS = (
-    Speaker(98.0, 0.96, 1.05),
-    Speaker(112.0, 1.00, 0.95),
-    Speaker(130.0, 1.03, 1.00),
-    Speaker(185.0, 1.10, 1.05),
-    Speaker(208.0, 1.14, 0.92),
-    Speaker(232.0, 1.17, 1.00),
+    Speaker(98.0, 0.96, 0.88),
+    Speaker(112.0, 1.00, 0.78),
+    Speaker(130.0, 1.03, 0.83),
+    Speaker(185.0, 1.10, 0.88),
+    Speaker(208.0, 1.14, 0.75),
+    Speaker(232.0, 1.17, 0.83),
 )
 
 
@@ -89,8 +89,8 @@ def synthesise(words: Sequence[str], rng: np.random.Generator) -> np.ndarray:
     samples *= rng.uniform(0.4, 0.8) / np.abs(samples).max()
     power = np.mean(samples**2)
     noise_power = power * 10 ** (-rng.uniform(*_SNR_DB) / 10)
-    samples += rng.normal(0.0, np.sqrt(noise_power), samples.shape)
-    return np.clip(samples, -1.0, 1.0).astype(np.float32)
+    samples += rng.standard_normal(samples.shape, np.float32) * np.sqrt(noise_power)
+    return np.clip(samples, -1.0, 1.0)
 
 
 def _tracks(
@@ -113,7 +113,7 @@ def _tracks(
         if sound.kind is Kind.STOP:
             rows.append((*target, sound.voice, sound.noise, *sound.noise_hz))
             counts.append(max(2, round(_BURST_SECONDS / _HOP_SECONDS)))
-    frames = np.repeat(np.asarray(rows), counts, axis=0)
+    frames = np.repeat(np.asarray(rows, np.float32), counts, axis=0)
     shift = speaker.formant_scale * rng.normal(1.0, 0.01)
     return _Tracks(
         formants_hz=_smoothed(frames[:, :3], _SMOOTHING_FRAMES) * shift,
@@ -147,20 +147,20 @@ def _filtered(
     count = len(tracks.voice)
     length = (count - 1) * _HOP + _WINDOW
     pulses = _pulses(length, speaker, rng)
-    hiss = rng.normal(0.0, 1.0, length)
-    window = np.hanning(_WINDOW + 1)[:-1]
+    hiss = rng.standard_normal(length, np.float32)
+    window = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
     starts = np.arange(count)[:, None] * _HOP + np.arange(_WINDOW)
-    frequencies = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE_HZ)
+    frequencies = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE_HZ).astype(np.float32)
     voiced = np.fft.rfft(pulses[starts] * window, _FFT)
     voiced *= _resonances(frequencies, tracks.formants_hz) * tracks.voice[:, None]
     hissed = np.fft.rfft(hiss[starts] * window, _FFT)
     centre, width = tracks.noise_hz[:, :1], tracks.noise_hz[:, 1:]
-    band = 1.0 / (1.0 + ((frequencies - centre) / (0.5 * width)) ** 4)
+    band = 1.0 / (1.0 + np.square((frequencies - centre) / (0.5 * width)) ** 2)
     hissed *= band * tracks.noise[:, None]
     frames = np.fft.irfft(voiced + hissed, _FFT)
     steps = _FFT // _HOP
     blocks = frames.reshape(count, steps, _HOP)
-    samples = np.zeros((count + steps, _HOP))
+    samples = np.zeros((count + steps, _HOP), np.float32)
     for step in range(steps):
         samples[step : step + count] += blocks[:, step]
     return samples.reshape(-1)
@@ -174,18 +174,17 @@ def _pulses(length: int, speaker: Speaker, rng: np.random.Generator) -> np.ndarr
     pitch = speaker.pitch_hz * rng.uniform(0.94, 1.06) * (fall + wave)
     cycles = np.cumsum(pitch / SAMPLE_RATE_HZ)
     pulses = np.diff(np.floor(cycles), prepend=0.0)
-    return pulses * np.sqrt(SAMPLE_RATE_HZ / pitch)  # the same power at any pitch
+    # The same power at any pitch.
+    return (pulses * np.sqrt(SAMPLE_RATE_HZ / pitch)).astype(np.float32)
 
 
 def _resonances(frequencies: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
     """Frequency response of the vocal tract, `(L, F)` complex."""
-    response = 1.0 / (1.0 + frequencies / 500.0)  # the glottis' falling slope
-    response = np.broadcast_to(response, (len(formants_hz), len(frequencies)))
     squared = frequencies**2
+    inverse = np.ones((len(formants_hz), len(frequencies)), np.complex64)
     for index, bandwidth in enumerate(_BANDWIDTHS_HZ):
-        formant = formants_hz[:, index : index + 1]
-        formant2 = formant**2
-        response = (
-            response * formant2 / (formant2 - squared + 1j * bandwidth * frequencies)
-        )
-    return response
+        formant_squared = formants_hz[:, index : index + 1] ** 2
+        ringing = 1j * bandwidth * frequencies
+        inverse *= (formant_squared - squared + ringing) / formant_squared
+    slope = 1.0 + frequencies / 1000.0  # of the glottis, falling
+    return 1.0 / (inverse * slope)
