@@ -1,0 +1,338 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped.
+
+A checkpoint is a directory `model.ckpt-<step>` in the output directory:
+
+* `variables.*`: weights and optimizer slots, each under its path, in TensorFlow's
+  checkpoint format (`tf.train.load_checkpoint` reads it);
+* `data-<problem>.*`: the position in that problem's data;
+* `checkpoint.json`: step, names and shapes of the variables, and the states of the
+  objects that live on the host.
+
+It is written under another name and renamed when all of it is on the disk, so a
+directory of that name is always whole.
+
+Variables go by path and not by position or by attribute: more problems never shift
+them, and none is missed (`tf.train.Checkpoint` silently misses Keras layers that are
+in a list).
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from t2t_multimodel.errors import UserError
+from t2t_multimodel.training.optimizer import variables_by_path
+
+WEIGHTS = "weights"
+"""The group of variables that `load_weights` reads."""
+
+_NAME = re.compile(r"model\.ckpt-(\d+)")
+_PARTIAL = ".partial"
+_FORMAT_VERSION = 1
+_NAMED_AT_MOST = 5  # differences told in an error
+
+
+class Stateful(Protocol):
+    """What has a state on the host, e.g. `Adam` and `ProblemChoice`."""
+
+    def get_state(self) -> Any:
+        """Returns the state as JSON can write it."""
+
+    def set_state(self, state: Any) -> None:
+        """Takes what `get_state` returned."""
+
+
+class Checkpoints:
+    """Saves and restores the state of a run.
+
+    With several workers each one makes a `Checkpoints` of the iterators that it owns,
+    and all call `save` at the same step; variables and states are equal on all, so
+    the chief's are written. As positions are stored by problem, a run may go on with
+    another number of workers.
+
+    Args:
+        directory: The output directory; made if it is not there.
+        variables: Group (`"weights"`, `"optimizer"`) to path to variable.
+        step: int64 scalar variable, the number of updates done.
+        states: Name to object with a state on the host.
+        iterators: Problem name to `tf.data` iterator.
+        keep_max: Checkpoints to keep, the newest; 0 means all.
+        is_chief: Whether this worker writes variables and tidies up.
+        barrier: Called in `save` when this worker's files are on the disk; returns
+            when that is so on all workers.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        variables: Mapping[str, Mapping[str, tf.Variable]],
+        *,
+        step: tf.Variable,
+        states: Mapping[str, Stateful] | None = None,
+        iterators: Mapping[str, Any] | None = None,
+        keep_max: int = 20,
+        is_chief: bool = True,
+        barrier: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.directory = pathlib.Path(directory)
+        self.step = step
+        self.keep_max = keep_max
+        self.is_chief = is_chief
+        self._variables = _named(variables)
+        self._states = dict(states or {})
+        self._iterators = {
+            name: tf.train.Checkpoint(iterator=iterator)
+            for name, iterator in (iterators or {}).items()
+        }
+        self._barrier = barrier
+        if is_chief:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            # What a run that was killed had begun to write or to remove.
+            for partial in self.directory.glob(f"model.ckpt-*{_PARTIAL}"):
+                shutil.rmtree(partial)
+
+    def save(self) -> pathlib.Path:
+        """Writes a checkpoint of the current step, unless it is there already.
+
+        Returns:
+            Its directory.
+        """
+        step = int(self.step.numpy())
+        final = checkpoint_path(self.directory, step)
+        if final.exists():
+            return final
+        partial = final.with_name(final.name + _PARTIAL)
+        partial.mkdir(parents=True, exist_ok=True)
+        for name, iterator in self._iterators.items():
+            iterator.write(str(partial / _data_file(name)))
+        if self.is_chief:
+            _write_variables(partial, self._variables)
+            (partial / "checkpoint.json").write_text(self._description(step))
+        for file in partial.iterdir():
+            _sync(file)
+        self._barrier()
+        if self.is_chief:
+            _sync(partial)
+            os.rename(partial, final)
+            _sync(self.directory)
+            self._remove_old()
+        return final
+
+    def restore(self, step: int | None = None, *, strict: bool = True) -> int | None:
+        """Brings back the state of a step.
+
+        Args:
+            step: The step; `None` means the latest.
+            strict: Whether the checkpoint must hold exactly the variables and
+                positions of this run. Otherwise what it lacks keeps its first value,
+                and what else it has is not read: how a run goes on with more or
+                fewer problems.
+
+        Returns:
+            The step; `None` if there is no checkpoint and no step was asked for.
+
+        Raises:
+            UserError: If that checkpoint is not there, or holds other variables; the
+                message names them.
+        """
+        if step is None:
+            step = self.latest()
+            if step is None:
+                return None
+        path = checkpoint_path(self.directory, step)
+        description = _read_description(path)
+        _check(path, description["variables"], self._variables, strict=strict)
+        stored = description["variables"]
+        _read_variables(path, {n: v for n, v in self._variables.items() if n in stored})
+        for name, owner in self._states.items():
+            if name in description["states"]:
+                owner.set_state(description["states"][name])
+        for name, iterator in self._iterators.items():
+            file = path / _data_file(name)
+            if file.with_name(f"{file.name}.index").exists():
+                iterator.read(str(file)).assert_consumed()
+            elif strict:
+                raise UserError(
+                    f"{path} has no position in the data of {name!r}; it was trained "
+                    "without that problem"
+                )
+        self.step.assign(step)
+        return step
+
+    def latest(self) -> int | None:
+        """Returns the step of the newest checkpoint, `None` if there is none."""
+        steps = checkpoint_steps(self.directory)
+        return steps[-1] if steps else None
+
+    def _description(self, step: int) -> str:
+        description = {
+            "format_version": _FORMAT_VERSION,
+            "step": step,
+            "variables": {n: v.shape.as_list() for n, v in self._variables.items()},
+            "states": {n: state.get_state() for n, state in self._states.items()},
+        }
+        return json.dumps(description) + "\n"
+
+    def _remove_old(self) -> None:
+        steps = checkpoint_steps(self.directory)
+        for step in steps[: -self.keep_max] if self.keep_max else []:
+            path = checkpoint_path(self.directory, step)
+            # A kill in the middle must not leave half of one under its good name.
+            partial = path.with_name(path.name + _PARTIAL)
+            os.rename(path, partial)
+            shutil.rmtree(partial)
+
+
+def checkpoint_path(directory: str | os.PathLike, step: int) -> pathlib.Path:
+    """Returns where the checkpoint of a step is."""
+    return pathlib.Path(directory) / f"model.ckpt-{step}"
+
+
+def checkpoint_steps(directory: str | os.PathLike) -> list[int]:
+    """Returns the steps of the checkpoints in an output directory, rising."""
+    directory = pathlib.Path(directory)
+    if not directory.is_dir():
+        return []
+    names = [_NAME.fullmatch(path.name) for path in directory.iterdir()]
+    return sorted(int(name[1]) for name in names if name)
+
+
+def load_weights(path: str | os.PathLike, model: Any) -> int:
+    """Reads the weights of a model, and nothing else of a checkpoint.
+
+    Args:
+        path: A checkpoint, or an output directory, whose latest one is taken.
+        model: A built Keras model. The checkpoint may hold more than it has, as one
+            of a run with more problems does.
+
+    Returns:
+        The step of the checkpoint.
+
+    Raises:
+        UserError: If there is no checkpoint, or it lacks a weight of the model or
+            has it in another shape.
+    """
+    path = pathlib.Path(path)
+    if not (path / "checkpoint.json").exists():
+        steps = checkpoint_steps(path)
+        if not steps:
+            raise UserError(
+                f"{path} is no checkpoint, and there is none in it; give the "
+                "--output_dir of a trained run, or one of its model.ckpt-<step>"
+            )
+        path = checkpoint_path(path, steps[-1])
+    description = _read_description(path)
+    wanted = _named({WEIGHTS: variables_by_path(model.weights)})
+    stored = {n: s for n, s in description["variables"].items() if n in wanted}
+    _check(path, stored, wanted, strict=True)
+    _read_variables(path, wanted)
+    return description["step"]
+
+
+def _named(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        f"{group}/{path}": variable
+        for group, variables in groups.items()
+        for path, variable in variables.items()
+    }
+
+
+def _data_file(problem_name: str) -> str:
+    return f"data-{urllib.parse.quote(problem_name, safe='')}"
+
+
+def _write_variables(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
+    # The operation under tf.train.Checkpoint, which itself takes three times as long
+    # for many small variables since it first walks through a graph of objects.
+    with tf.device("CPU:0"):
+        tf.raw_ops.SaveV2(
+            prefix=str(directory / "variables"),
+            tensor_names=list(variables),
+            shape_and_slices=[""] * len(variables),
+            tensors=[variable.read_value() for variable in variables.values()],
+        )
+
+
+def _read_variables(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
+    for names in _chunks(list(variables)):
+        with tf.device("CPU:0"):
+            tensors = tf.raw_ops.RestoreV2(
+                prefix=str(directory / "variables"),
+                tensor_names=names,
+                shape_and_slices=[""] * len(names),
+                dtypes=[variables[name].dtype for name in names],
+            )
+        for name, tensor in zip(names, tensors, strict=True):
+            variables[name].assign(tensor)
+
+
+def _chunks(names: list[str], size: int = 64) -> Iterator[list[str]]:
+    """Cuts the list, so that no second copy of a large model is held in memory."""
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
+
+
+def _check(
+    path: pathlib.Path,
+    stored: Mapping[str, list[int]],
+    variables: Mapping[str, Any],
+    *,
+    strict: bool,
+) -> None:
+    """Refuses a checkpoint whose variables are not those of the run."""
+    other_shape = [
+        f"{name} {tuple(stored[name])} instead of {tuple(variable.shape)}"
+        for name, variable in variables.items()
+        if name in stored and stored[name] != variable.shape.as_list()
+    ]
+    differences = [("has in another shape", other_shape)]
+    if strict:
+        differences.append(("lacks", [n for n in variables if n not in stored]))
+        differences.append(("has besides", [n for n in stored if n not in variables]))
+    parts = [f"{what} {_shortened(names)}" for what, names in differences if names]
+    if parts:
+        raise UserError(
+            f"checkpoint {path} has {len(stored)} variables, this run "
+            f"{len(variables)}: it {'; it '.join(parts)}; use the problems and "
+            "hyperparameters that it was trained with"
+        )
+
+
+def _shortened(names: Iterable[str]) -> str:
+    names = list(names)
+    more = len(names) - _NAMED_AT_MOST
+    text = ", ".join(names[:_NAMED_AT_MOST])
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def _read_description(path: pathlib.Path) -> dict[str, Any]:
+    file = path / "checkpoint.json"
+    if not file.exists():
+        steps = ", ".join(map(str, checkpoint_steps(path.parent))) or "none"
+        raise UserError(f"no checkpoint {path}; steps there are: {steps}")
+    try:
+        description = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON ({error}); copy it anew") from error
+    if description.get("format_version") != _FORMAT_VERSION:
+        raise UserError(
+            f"{file} has format version {description.get('format_version')}, this "
+            f"program reads {_FORMAT_VERSION}; use the version that wrote it"
+        )
+    return description
+
+
+def _sync(path: pathlib.Path) -> None:
+    """Returns when a file or directory is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
