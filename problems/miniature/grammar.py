@@ -233,6 +233,9 @@ class _Writer:
         tense = tense or self._tense()
         if self._chance(0.4):
             complement = self._complement(subject, depth, open_end, is_relative)
+            if manner.is_negative and isinstance(complement, Quality):
+                # "not large and red" would mean two things.
+                complement = Quality(complement.adjectives[:1])
             return Being(complement, tense, manner)
         thing = self._object(subject, depth, open_end, manner, is_relative)
         return Action(self._choice(VERBS), thing, tense, manner)

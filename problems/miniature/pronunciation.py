@@ -195,7 +195,7 @@ _WORDS = {
     "think": "TH IH NG K",
     "thinks": "TH IH NG K S",
     "this": "DH IH S",
-    "to": "T UW",
+    "to": "T AX",
     "touch": "T AH CH",
     "touched": "T AH CH T",
     "touches": "T AH CH IH Z",
