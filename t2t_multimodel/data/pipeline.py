@@ -1,0 +1,321 @@
+"""Shards to batches with tf.data: endless for training, once for evaluation.
+
+Everything random is decided on record numbers, before any record is read: an epoch
+is a permutation of the numbers, the buckets hold numbers, and only a finished batch
+of numbers is turned into records, parsed, decoded and padded. So the whole training
+set is shuffled, and the state of an iterator is a few kilobytes that
+`tf.train.Checkpoint` saves and restores exactly.
+"""
+
+import dataclasses
+import logging
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.data import batching, records, shard_index
+from t2t_multimodel.data.batching import Buckets
+from t2t_multimodel.errors import UserError
+from t2t_multimodel.problems.problem import Problem
+
+_log = logging.getLogger(__name__)
+
+# Records are read one by one from anywhere: a read-ahead would be thrown away.
+_LARGEST_READ_BYTES = 1 << 18
+_THREADS = 2
+
+# The functions of the datasets have no Python control flow over tensors.
+_as_written = tf.autograph.experimental.do_not_convert
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Split:
+    """The records of a split that are used, their costs and their buckets."""
+
+    problem: Problem
+    index: shard_index.ShardIndex
+    numbers: np.ndarray
+    costs: np.ndarray
+    buckets: Buckets
+
+
+def training_buckets(
+    problem: Problem,
+    data_dir: str | os.PathLike[str],
+    *,
+    batch_size: int,
+    max_length: int = 0,
+    examples_per_batch: int = 0,
+) -> Buckets:
+    """Returns the buckets that occur in the training data.
+
+    `batching.bucket_shapes` and `batching.largest_batch` tell from it what the model
+    will see. The arguments are those of `train_dataset`.
+    """
+    return _training_split(
+        problem, data_dir, batch_size, max_length, examples_per_batch
+    ).buckets
+
+
+def train_dataset(
+    problem: Problem,
+    data_dir: str | os.PathLike[str],
+    *,
+    batch_size: int,
+    seed: int,
+    max_length: int = 0,
+    examples_per_batch: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    prefetch: int = 1,
+) -> tf.data.Dataset:
+    """Returns an endless dataset of training batches.
+
+    Every epoch shows every example once, in an order drawn from `seed` and the number
+    of the epoch. The same arguments give the same batches.
+
+    Args:
+        problem: What to read.
+        data_dir: Folder of the shards.
+        batch_size: Tokens of a batch; see `batching.token_buckets`.
+        seed: Decides the order.
+        max_length: Examples that cost more tokens are left out, with a message; 0
+            means `batch_size`.
+        examples_per_batch: If positive, examples of a batch, in place of tokens.
+        shard: (index, count) of this reader among several that share the epochs.
+        prefetch: Batches made ahead. They are part of a checkpoint of the iterator.
+
+    Returns:
+        Batches as `records.parse_batch` describes, and `example_id` `(B,)` int64: the
+        number of each record, counted through the shards in order.
+
+    Raises:
+        UserError: If data is missing or broken, or no example is short enough.
+    """
+    split = _training_split(
+        problem, data_dir, batch_size, max_length, examples_per_batch
+    )
+    numbers = tf.constant(split.numbers)
+    bucket_of = tf.constant(split.buckets.of(split.costs), tf.int64)
+    batch_sizes = tf.constant(split.buckets.batch_sizes, tf.int64)
+    count = len(split.numbers)
+
+    @_as_written
+    def position(step: tf.Tensor) -> tf.Tensor:
+        key = tf.stack([tf.constant(seed, tf.int64), step // count])
+        if count == 1:
+            return tf.zeros_like(step)
+        return tf.random.experimental.index_shuffle(step % count, key, count - 1)
+
+    first, step = shard
+    positions = tf.data.Dataset.counter(first, step).map(position)
+
+    @_as_written
+    def together(bucket: tf.Tensor, window: tf.data.Dataset) -> tf.data.Dataset:
+        chosen = window.batch(batch_sizes[bucket])
+        return chosen.map(_as_written(lambda at: (bucket, tf.gather(numbers, at))))
+
+    batches = positions.group_by_window(
+        key_func=_as_written(lambda at: bucket_of[at]),
+        reduce_func=together,
+        window_size_func=_as_written(lambda bucket: batch_sizes[bucket]),
+    )
+    return _finish(split, batches, prefetch)
+
+
+def eval_dataset(
+    problem: Problem,
+    data_dir: str | os.PathLike[str],
+    split: str,
+    *,
+    batch_size: int,
+    examples_per_batch: int = 0,
+    prefetch: int = 1,
+) -> tf.data.Dataset:
+    """Returns every example of a split once, in the order of the shards.
+
+    Nothing is left out: buckets go on up to the longest example. Neighbours share a
+    batch, as many as the bucket of the longest of them takes, so that the shapes are
+    those of the buckets, but for the last batch, which has fewer examples.
+
+    Args:
+        problem: What to read.
+        data_dir: Folder of the shards.
+        split: `"train"`, `"dev"` or `"test"`.
+        batch_size: Tokens of a batch; see `batching.token_buckets`.
+        examples_per_batch: If positive, examples of a batch, in place of tokens.
+        prefetch: Batches made ahead.
+
+    Returns:
+        Batches as those of `train_dataset`.
+
+    Raises:
+        UserError: If data is missing or broken.
+    """
+    data = _read_split(problem, data_dir, split)
+    longest = max(batch_size, int(data.costs.max()))
+    buckets = batching.problem_buckets(
+        problem,
+        batch_size=batch_size,
+        max_length=longest,
+        examples_per_batch=examples_per_batch,
+    )
+    data = dataclasses.replace(data, buckets=buckets)
+    starts, sizes, bucket = _consecutive(data.costs, buckets)
+
+    @_as_written
+    def numbered(start: tf.Tensor, size: tf.Tensor, bucket: tf.Tensor):
+        return bucket, tf.range(start, start + size)
+
+    batches = tf.data.Dataset.from_tensor_slices((starts, sizes, bucket)).map(numbered)
+    return _finish(data, batches, prefetch)
+
+
+def _read_split(
+    problem: Problem, data_dir: str | os.PathLike[str], split: str
+) -> _Split:
+    index = shard_index.load_index(problem, data_dir, split)
+    if not len(index):
+        raise UserError(
+            f"the {split} shards of problem {problem.name!r} in {data_dir} hold no "
+            "examples"
+        )
+    lengths = index.lengths(problem)
+    costs = np.maximum(
+        *(
+            batching.feature_costs(
+                feature, lengths[name], problem.batch_size_multiplier
+            )
+            for name, feature in (
+                ("inputs", problem.inputs),
+                ("targets", problem.targets),
+            )
+        )
+    )
+    numbers = np.arange(len(index), dtype=np.int64)
+    return _Split(problem, index, numbers, costs, Buckets((), ()))
+
+
+def _training_split(
+    problem: Problem,
+    data_dir: str | os.PathLike[str],
+    batch_size: int,
+    max_length: int,
+    examples_per_batch: int,
+) -> _Split:
+    split = _read_split(problem, data_dir, "train")
+    buckets = batching.problem_buckets(
+        problem,
+        batch_size=batch_size,
+        max_length=max_length,
+        examples_per_batch=examples_per_batch,
+    )
+    bucket_of = buckets.of(split.costs)
+    fits = bucket_of < len(buckets.boundaries)
+    dropped = int(np.sum(~fits))
+    if dropped:
+        said = (
+            f"problem {problem.name!r}: {dropped} of {len(fits)} training examples "
+            f"cost more than {buckets.boundaries[-1]} tokens (the longest "
+            f"{split.costs.max()})"
+        )
+        if dropped == len(fits):
+            raise UserError(f"{said}; raise batch_size or max_length")
+        _log.warning("%s and are left out", said)
+    return dataclasses.replace(
+        split,
+        numbers=split.numbers[fits],
+        costs=split.costs[fits],
+        buckets=buckets.only(np.unique(bucket_of)),
+    )
+
+
+def _consecutive(
+    costs: np.ndarray, buckets: Buckets
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns start, size and bucket of batches of neighbours, each as big as can be.
+
+    A batch of a bucket has the bucket's size, or is the last one.
+    """
+    bucket_of = buckets.of(costs)
+    sizes = np.array(buckets.batch_sizes)
+    batches = []
+    start = 0
+    while start < len(costs):
+        # The longest of the next n examples, for every n.
+        longest = np.maximum.accumulate(bucket_of[start : start + sizes.max()])
+        size = np.minimum(sizes, len(costs) - start)
+        holds = longest[size - 1] <= np.arange(len(sizes))
+        bucket = max(np.flatnonzero(holds), key=lambda b: (size[b], -b))
+        batches.append((start, size[bucket], bucket))
+        start += int(size[bucket])
+    starts, counts, chosen = np.array(batches, np.int64).T
+    return starts, counts, chosen
+
+
+def _finish(split: _Split, batches: tf.data.Dataset, prefetch: int) -> tf.data.Dataset:
+    """Turns (bucket, record numbers) into batches of tensors."""
+    problem = split.problem
+    multiplier = problem.batch_size_multiplier
+    padded = {
+        name: tf.constant(
+            [
+                batching.padded_length(feature, boundary, multiplier)
+                for boundary in split.buckets.boundaries
+            ],
+            tf.int32,
+        )
+        for name, feature in (("inputs", problem.inputs), ("targets", problem.targets))
+    }
+    read = _reader(split.index)
+
+    @_as_written
+    def parse(bucket: tf.Tensor, numbers: tf.Tensor, serialized: tf.Tensor):
+        lengths = {name: table[bucket] for name, table in padded.items()}
+        batch = records.parse_batch(problem, serialized, lengths)
+        return batch | {"example_id": numbers}
+
+    @_as_written
+    def batch_of_records(bucket: tf.Tensor, numbers: tf.Tensor) -> tf.data.Dataset:
+        together = read(numbers).batch(tf.size(numbers, tf.int64))
+        return together.map(_as_written(lambda read_: (bucket, numbers, read_)))
+
+    dataset = batches.flat_map(batch_of_records).map(parse)
+    if prefetch:
+        dataset = dataset.prefetch(prefetch)
+    return dataset.with_options(_options())
+
+
+def _reader(index: shard_index.ShardIndex):
+    """Returns a function from record numbers to a dataset of their records."""
+    paths = tf.constant([str(path) for path in index.paths])
+    shard_of = tf.constant(index.shard_of, tf.int32)
+    offsets = tf.constant(index.offsets)
+    spec = tf.TensorSpec((), tf.string)
+    mean_bytes = int(index.shard_bytes.sum() // max(1, len(index)))
+    buffer_bytes = min(max(mean_bytes, 512), _LARGEST_READ_BYTES)
+
+    @_as_written
+    def read_one(number: tf.Tensor) -> tf.data.Dataset:
+        # The raw op takes a byte to begin at; the class over it does not.
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=paths[shard_of[number]][tf.newaxis],
+            compression_type="",
+            buffer_size=buffer_bytes,
+            byte_offsets=offsets[number][tf.newaxis],
+        )
+        return tf.data.experimental.from_variant(variant, spec).take(1)
+
+    return lambda numbers: tf.data.Dataset.from_tensor_slices(numbers).flat_map(
+        read_one
+    )
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False
+    # The model needs the cores; reading is a small part of a step.
+    options.threading.private_threadpool_size = _THREADS
+    options.threading.max_intra_op_parallelism = 1
+    return options

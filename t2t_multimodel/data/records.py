@@ -1,0 +1,320 @@
+"""Raw examples to `tf.Example` records in T2T's schema, and records to batches.
+
+The keys are Tensor2Tensor's (v1.0.x and v1.4.4), so that its shards can be read and
+ours can be read by it. A record always stands in the order in which the problem was
+generated; a reversed problem reads the same record with the sides exchanged.
+"""
+
+import dataclasses
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.data import audio_features
+from t2t_multimodel.data.features import Audio, Feature, Image
+from t2t_multimodel.data.reserved_ids import EOS_ID
+from t2t_multimodel.errors import UserError
+from t2t_multimodel.problems.problem import Problem
+
+SIDES = ("inputs", "targets")
+_LABEL_KEY = "image/class/label"
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredSide:
+    """Where one side of a problem stands in a record.
+
+    Args:
+        name: `"inputs"` or `"targets"`, as the problem sees it.
+        feature: What it is.
+        key: Key of the ids, the label or the samples.
+        prefix: Before the keys of an image or sound, where two would collide.
+    """
+
+    name: str
+    feature: Feature
+    key: str
+    prefix: str = ""
+
+
+def stored_features(problem: Problem) -> tuple[Feature, Feature]:
+    """Returns (inputs, targets) in the order of the records."""
+    if problem.is_reversed:
+        return problem.targets, problem.inputs
+    return problem.inputs, problem.targets
+
+
+def stored_sides(problem: Problem) -> tuple[StoredSide, StoredSide]:
+    """Returns where the two sides stand, in the order of the records."""
+    first, second = stored_features(problem)
+    names = SIDES[::-1] if problem.is_reversed else SIDES
+    # T2T keeps whatever belongs to an image, a caption too, under the label's key.
+    of_image = first.kind == "image" and second.kind in ("text", "class_label")
+    return (
+        StoredSide(names[0], first, "inputs"),
+        StoredSide(
+            names[1],
+            second,
+            _LABEL_KEY if of_image else "targets",
+            "targets/" if first.kind == second.kind else "",
+        ),
+    )
+
+
+def serialize(
+    problem: Problem, example: Mapping[str, Any], encoders: Mapping[str, Any]
+) -> bytes:
+    """Returns the record of a raw example.
+
+    Args:
+        problem: Says what the two sides are.
+        example: `{"inputs": ..., "targets": ...}` as `Problem.examples` yields it.
+        encoders: Text encoders by side, from `vocabularies.encoders_for`.
+
+    Raises:
+        UserError: If a side is not what its feature declares.
+    """
+    fields: dict[str, tf.train.Feature] = {}
+    for side in stored_sides(problem):
+        if side.name not in example:
+            raise UserError(
+                f"an example of problem {problem.name!r} has no {side.name!r}, only "
+                f"{sorted(example)}; every example needs inputs and targets"
+            )
+        try:
+            fields |= _ENCODERS[side.feature.kind](
+                side, example[side.name], encoders.get(side.name)
+            )
+        except UserError as error:
+            raise UserError(f"problem {problem.name!r}, {side.name}: {error}") from None
+    return tf.train.Example(
+        features=tf.train.Features(feature=fields)
+    ).SerializeToString(deterministic=True)
+
+
+@tf.autograph.experimental.do_not_convert
+def parse_batch(
+    problem: Problem, records: tf.Tensor, lengths: Mapping[str, tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """Returns the batch that the model sees; runs in a graph.
+
+    Args:
+        problem: Says what the two sides are.
+        records: `(B,)` serialised examples.
+        lengths: Scalar int32 by side: what to pad a text (in tokens) or a sound (in
+            frames or samples) to.
+
+    Returns:
+        Text `(B, L)` int32, padded with 0; images `(B, H, W, C)` uint8; sound
+        `(B, frames, bins)` or `(B, samples)` float32 with `<side>_length` `(B,)`
+        int32; class labels `(B,)` int32.
+    """
+    sides = stored_sides(problem)
+    spec: dict[str, Any] = {}
+    for side in sides:
+        spec |= _spec(side)
+    fields = tf.io.parse_example(records, spec)
+    batch: dict[str, tf.Tensor] = {}
+    for side in sides:
+        length = lengths.get(side.name)
+        batch |= _DECODERS[side.feature.kind](side, fields, length)
+    return batch
+
+
+@tf.autograph.experimental.do_not_convert
+def parse_lengths(problem: Problem, records: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns `(B,)` int32 lengths by side: tokens, frames or samples; else 1."""
+    sides = stored_sides(problem)
+    spec: dict[str, Any] = {}
+    for side in sides:
+        spec |= _length_spec(side)
+    fields = tf.io.parse_example(records, spec) if spec else {}
+    lengths = {}
+    for side in sides:
+        if side.feature.kind == "text":
+            length = fields[side.key].row_lengths()
+        elif side.feature.kind == "audio":
+            length = fields[f"{side.prefix}audio/sample_count"]
+        else:
+            length = tf.ones_like(records, tf.int32)
+        lengths[side.name] = tf.cast(length, tf.int32)
+    return lengths
+
+
+def image_format(encoded: bytes) -> str:
+    """Returns `"png"` or `"jpeg"`.
+
+    Raises:
+        UserError: If the bytes are neither.
+    """
+    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if encoded.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    raise UserError(
+        f"the image begins with {encoded[:8]!r}, which is neither PNG nor JPEG; "
+        "convert it to one of them"
+    )
+
+
+@tf.autograph.experimental.do_not_convert
+def decode_image(encoded: tf.Tensor, feature: Image) -> tf.Tensor:
+    """Returns `(height_px, width_px, channels)` uint8, resized where it differs."""
+    size = (feature.height_px, feature.width_px)
+    image = tf.io.decode_image(
+        encoded, channels=feature.channels, expand_animations=False
+    )
+
+    def resized() -> tf.Tensor:
+        scaled = tf.image.resize(image, size, antialias=True)
+        return tf.cast(tf.round(tf.clip_by_value(scaled, 0.0, 255.0)), tf.uint8)
+
+    same = tf.reduce_all(tf.equal(tf.shape(image)[:2], size))
+    return tf.ensure_shape(
+        tf.cond(same, lambda: image, resized), (*size, feature.channels)
+    )
+
+
+def _encode_text(side: StoredSide, text: Any, encoder: Any) -> dict[str, Any]:
+    if not isinstance(text, str):
+        raise UserError(f"expected a str, got {type(text).__name__} {text!r:.60}")
+    return {side.key: _ints([*encoder.encode(text), EOS_ID])}
+
+
+def _encode_label(side: StoredSide, label: Any, encoder: None) -> dict[str, Any]:
+    count = len(side.feature.names)
+    if isinstance(label, bool) or not isinstance(label, int | np.integer):
+        raise UserError(f"expected a class index, got {label!r}")
+    if not 0 <= label < count:
+        raise UserError(
+            f"class index {label} is outside 0..{count - 1} of the {count} class names"
+        )
+    return {side.key: _ints([int(label)])}
+
+
+def _encode_image(side: StoredSide, encoded: Any, encoder: None) -> dict[str, Any]:
+    if not isinstance(encoded, bytes):
+        raise UserError(
+            f"expected PNG or JPEG bytes, got {type(encoded).__name__} {encoded!r:.60}"
+        )
+    kind = image_format(encoded)
+    if kind == "png":
+        width, height = struct.unpack(">II", encoded[16:24])
+    else:
+        height, width, _ = tf.io.extract_jpeg_shape(encoded).numpy().tolist()
+    return {
+        f"{side.prefix}image/encoded": _bytes(encoded),
+        f"{side.prefix}image/format": _bytes(kind.encode()),
+        f"{side.prefix}image/height": _ints([height]),
+        f"{side.prefix}image/width": _ints([width]),
+    }
+
+
+def _encode_audio(side: StoredSide, waveform: Any, encoder: None) -> dict[str, Any]:
+    samples = np.asarray(waveform)
+    if samples.dtype != np.float32 or samples.ndim != 1 or not samples.size:
+        raise UserError(
+            "expected a float32 waveform of one dimension with at least one sample, "
+            f"got {samples.dtype} of shape {samples.shape}"
+        )
+    if not np.all(np.abs(samples) <= 1.0):
+        raise UserError(
+            f"samples must be within [-1, 1], got {np.min(samples)}..{np.max(samples)}"
+        )
+    if side.feature.form == "spectrogram":
+        values = audio_features.log_mel_spectrogram_numpy(samples, side.feature)
+    else:
+        values = samples[:, np.newaxis]
+    return {
+        side.key: _floats(values),
+        f"{side.prefix}audio/sample_count": _ints([values.shape[0]]),
+        f"{side.prefix}audio/sample_width": _ints([values.shape[1]]),
+    }
+
+
+def _spec(side: StoredSide) -> dict[str, Any]:
+    match side.feature.kind:
+        case "text":
+            return {side.key: tf.io.RaggedFeature(tf.int64)}
+        case "image":
+            key = f"{side.prefix}image/encoded"
+            return {key: tf.io.FixedLenFeature([], tf.string)}
+        case "audio":
+            return {side.key: tf.io.RaggedFeature(tf.float32)} | _length_spec(side)
+        case _:
+            return {side.key: tf.io.FixedLenFeature([], tf.int64)}
+
+
+def _length_spec(side: StoredSide) -> dict[str, Any]:
+    match side.feature.kind:
+        case "text":
+            return {side.key: tf.io.RaggedFeature(tf.int64)}
+        case "audio":
+            key = f"{side.prefix}audio/sample_count"
+            return {key: tf.io.FixedLenFeature([], tf.int64)}
+        case _:
+            return {}
+
+
+def _decode_text(
+    side: StoredSide, fields: Mapping[str, Any], length: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    padded = fields[side.key].to_tensor(shape=tf.stack((-1, length)))
+    return {side.name: tf.cast(padded, tf.int32)}
+
+
+def _decode_label(
+    side: StoredSide, fields: Mapping[str, Any], length: None
+) -> dict[str, tf.Tensor]:
+    return {side.name: tf.cast(fields[side.key], tf.int32)}
+
+
+def _decode_image(
+    side: StoredSide, fields: Mapping[str, Any], length: None
+) -> dict[str, tf.Tensor]:
+    images = tf.map_fn(
+        lambda encoded: decode_image(encoded, side.feature),
+        fields[f"{side.prefix}image/encoded"],
+        fn_output_signature=tf.uint8,
+    )
+    return {side.name: images}
+
+
+def _decode_audio(
+    side: StoredSide, fields: Mapping[str, Any], length: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    feature: Audio = side.feature
+    flat = fields[side.key].to_tensor(shape=tf.stack((-1, length * feature.width)))
+    if feature.form == "spectrogram":
+        flat = tf.reshape(flat, (-1, length, feature.width))
+    counts = fields[f"{side.prefix}audio/sample_count"]
+    return {side.name: flat, f"{side.name}_length": tf.cast(counts, tf.int32)}
+
+
+_ENCODERS = {
+    "text": _encode_text,
+    "class_label": _encode_label,
+    "image": _encode_image,
+    "audio": _encode_audio,
+}
+_DECODERS = {
+    "text": _decode_text,
+    "class_label": _decode_label,
+    "image": _decode_image,
+    "audio": _decode_audio,
+}
+
+
+def _ints(values: list[int]) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _floats(values: np.ndarray) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values.ravel()))

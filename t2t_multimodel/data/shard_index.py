@@ -1,0 +1,159 @@
+"""An index of a split: where each record of the shards stands, and how long it is.
+
+With it, training reads any record of any shard directly: the whole training set is
+shuffled, yet a checkpoint of the reader holds a few numbers and no data.
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import struct
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.data import records
+from t2t_multimodel.data.shards import find_shards, index_path
+from t2t_multimodel.errors import UserError
+from t2t_multimodel.problems.problem import Problem
+
+_LENGTH = struct.Struct("<Q")
+# TFRecord: 8 bytes length, 4 bytes check sum, the record, 4 bytes check sum.
+_FRAME_BYTES = 16
+_PARSED_AT_ONCE = 1024
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShardIndex:
+    """Where the records of a split stand, and how long they are.
+
+    Args:
+        paths: The shards, in order.
+        shard_bytes: Size of each shard.
+        counts: Records of each shard.
+        offsets: Byte at which each record's frame begins, shard after shard.
+        inputs_length: Tokens, frames or samples of the stored inputs, else 1.
+        targets_length: The same of the stored targets.
+    """
+
+    paths: tuple[pathlib.Path, ...]
+    shard_bytes: np.ndarray
+    counts: np.ndarray
+    offsets: np.ndarray
+    inputs_length: np.ndarray
+    targets_length: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def shard_of(self) -> np.ndarray:
+        """The shard of each record, an index into `paths`."""
+        return np.repeat(np.arange(len(self.paths)), self.counts)
+
+    def lengths(self, problem: Problem) -> dict[str, np.ndarray]:
+        """Returns the lengths by side as the problem sees them."""
+        stored = (self.inputs_length, self.targets_length)
+        names = [side.name for side in records.stored_sides(problem)]
+        return dict(zip(names, stored, strict=True))
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes everything but the paths, under a temporary name first."""
+        unfinished = path.with_name(f"unfinished.{path.name}")
+        arrays = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "paths"
+        }
+        with open(unfinished, "wb") as file:
+            np.savez(file, **arrays)
+        unfinished.replace(path)
+
+
+def record_offsets(path: pathlib.Path) -> np.ndarray:
+    """Returns the byte at which each record of a TFRecord file begins.
+
+    Raises:
+        UserError: If the file ends within a record.
+    """
+    size = path.stat().st_size
+    offsets = []
+    position = 0
+    with open(path, "rb") as file:
+        while position < size:
+            offsets.append(position)
+            file.seek(position)
+            head = file.read(_LENGTH.size)
+            length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else size
+            position += length + _FRAME_BYTES
+    if position != size:
+        raise UserError(
+            f"shard {path} is cut off within record {len(offsets) - 1}; delete it and "
+            "generate it again"
+        )
+    return np.array(offsets, np.int64)
+
+
+def build_index(problem: Problem, paths: list[pathlib.Path]) -> ShardIndex:
+    """Reads shards once and returns their index.
+
+    Raises:
+        UserError: If a shard is broken or does not hold what the problem declares.
+    """
+    offsets = [record_offsets(path) for path in paths]
+    lengths: dict[str, list[np.ndarray]] = {side: [] for side in records.SIDES}
+    dataset = tf.data.TFRecordDataset([str(path) for path in paths])
+    dataset = dataset.batch(_PARSED_AT_ONCE).map(
+        functools.partial(records.parse_lengths, problem)
+    )
+    try:
+        for batch in dataset.as_numpy_iterator():
+            for side, values in batch.items():
+                lengths[side].append(values)
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+        raise UserError(
+            f"{paths[0].name} or a shard next to it cannot be read as problem "
+            f"{problem.name!r}: {error.message.splitlines()[0]}"
+        ) from None
+    joined = {
+        side: np.concatenate([*parts, np.zeros(0, np.int32)])
+        for side, parts in lengths.items()
+    }
+    first, second = (side.name for side in records.stored_sides(problem))
+    return ShardIndex(
+        paths=tuple(paths),
+        shard_bytes=np.array([path.stat().st_size for path in paths], np.int64),
+        counts=np.array([len(part) for part in offsets], np.int64),
+        offsets=np.concatenate([*offsets, np.zeros(0, np.int64)]),
+        inputs_length=joined[first].astype(np.int32),
+        targets_length=joined[second].astype(np.int32),
+    )
+
+
+def load_index(
+    problem: Problem, data_dir: str | os.PathLike[str], split: str
+) -> ShardIndex:
+    """Returns the index of a split: its file if that is up to date, else a new one.
+
+    Shards written by T2T itself have no such file; they are read once here.
+
+    Raises:
+        UserError: If there are no shards, or they are incomplete or broken.
+    """
+    paths = find_shards(data_dir, problem.data_name, split)
+    if not paths:
+        raise UserError(
+            f"no {split} data of problem {problem.name!r} in {data_dir}; expected "
+            f"{problem.data_name}-{split}-*"
+        )
+    shard_bytes = np.array([path.stat().st_size for path in paths], np.int64)
+    try:
+        with np.load(index_path(data_dir, problem.data_name, split)) as arrays:
+            index = ShardIndex(paths=tuple(paths), **arrays)
+        if np.array_equal(index.shard_bytes, shard_bytes):
+            return index
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile):
+        pass  # Only ever a saving of time: what it holds is in the shards.
+    return build_index(problem, paths)
