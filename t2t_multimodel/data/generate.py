@@ -19,7 +19,12 @@ from typing import Any
 from t2t_multimodel.data import manifest as manifests
 from t2t_multimodel.data import shards, vocabularies
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import Problem, RawExample, ReversedProblem
+from t2t_multimodel.problems.problem import (
+    SPLITS,
+    Problem,
+    RawExample,
+    ReversedProblem,
+)
 
 DEFAULT_SEED = 429459
 """T2T's `--random_seed`."""
@@ -144,7 +149,7 @@ def _start(
             f"{data_dir} holds shards of {name!r} that this program did not write (no "
             f"{manifests.path(data_dir, name).name}); move them or give another folder"
         )
-    for split in problem.num_shards:
+    for split in SPLITS:
         for pattern in (f"{name}-{split}-?????-of-?????", f"{name}.{split}.index.npz"):
             for file in data_dir.glob(f"unfinished.{pattern}*"):
                 file.unlink()
@@ -174,18 +179,17 @@ def _run(
         for task in tasks:
             yield task[0], task[1], write_split(*task)
         return
-    context = multiprocessing.get_context("spawn")
-    with (
-        _environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3"),
-        futures.ProcessPoolExecutor(
-            min(num_processes, len(apart)), mp_context=context
-        ) as pool,
-    ):
-        waiting = {}
-        for task, data in zip(tasks, packed, strict=True):
-            if data:
-                waiting[pool.submit(_write_pickled, data, *task[1:])] = task
+    others = set(multiprocessing.active_children())
+    with _environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3"):
+        pool = futures.ProcessPoolExecutor(
+            min(num_processes, len(apart)),
+            mp_context=multiprocessing.get_context("spawn"),
+        )
         try:
+            waiting = {}
+            for task, data in zip(tasks, packed, strict=True):
+                if data:
+                    waiting[pool.submit(_write_pickled, data, *task[1:])] = task
             for task, data in zip(tasks, packed, strict=True):
                 if not data:  # For example a class defined in a notebook.
                     yield task[0], task[1], write_split(*task)
@@ -193,8 +197,12 @@ def _run(
                 task = waiting[future]
                 yield task[0], task[1], future.result()
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            # What they write has no final name yet: nothing is lost by stopping now.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
             raise
+        pool.shutdown()
 
 
 def _pickled(problem: Problem) -> bytes | None:

@@ -1,0 +1,121 @@
+"""t2t-mm-datagen: write vocabularies and shards of problems into a data folder."""
+
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from absl import flags
+
+from t2t_multimodel.bin import command_line
+from t2t_multimodel.errors import UserError
+from t2t_multimodel.registry import PROBLEM_GROUPS, PROBLEMS, problem_names
+
+PROGRAM = "t2t-mm-datagen"
+DESCRIPTION = """Writes the data of problems: vocabularies, shards and manifests.
+
+  t2t-mm-datagen --data_dir=$HOME/t2t_data --problems=mini8
+
+Data that is there and complete is left alone; a broken run is continued."""
+
+
+def define_flags() -> flags.FlagValues:
+    """Returns the program's flags; names and defaults are those of t2t-datagen."""
+    values = flags.FlagValues()
+    command_line.define_shared(values)
+
+    def string(name: str, default: str, help_text: str) -> None:
+        flags.DEFINE_string(name, default, help_text, flag_values=values)
+
+    string("data_dir", "", "Folder that the data is written to.")
+    string(
+        "tmp_dir",
+        os.path.join(tempfile.gettempdir(), "t2t_datagen"),
+        "Folder with the sources of the problems that need any.",
+    )
+    string(
+        "problems",
+        "",
+        "Names of problems or groups, joined by -; a name may end with * for all that "
+        "begin like it.",
+    )
+    string("problem", "", "The same as --problems.")
+
+    def integer(name: str, default: int, least: int, help_text: str) -> None:
+        flags.DEFINE_integer(
+            name, default, help_text, lower_bound=least, flag_values=values
+        )
+
+    integer("random_seed", 429459, 0, "Decides what is generated or sampled.")
+    integer("num_concurrent_processes", 2, 1, "Processes that write at the same time.")
+    integer("max_cases", 0, 0, "Examples taken of each split; 0 takes all.")
+    flags.DEFINE_bool(
+        "only_list",
+        False,
+        "Print the names of the problems and stop.",
+        flag_values=values,
+    )
+    return values
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; see `command_line.run`."""
+    values = define_flags()
+    return command_line.run(
+        PROGRAM, DESCRIPTION, values, lambda: generate_data(values), argv
+    )
+
+
+def generate_data(values: flags.FlagValues) -> None:
+    """Does what the flags say."""
+    if values.problems and values.problem:
+        raise UserError("give --problems or its other name --problem, not both")
+    pattern = values.problems or values.problem
+    if values.only_list and not pattern:
+        pattern = "*"
+    names = matching_names(pattern)
+    if values.only_list:
+        print("\n".join(names))
+        return
+    if not values.data_dir:
+        raise UserError("--data_dir is missing; give the folder to write to")
+    # Generating needs no GPU, and must not take its memory from a training run.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from t2t_multimodel.data.generate import generate
+
+    generate(
+        [PROBLEMS.get(name)() for name in names],
+        pathlib.Path(values.data_dir).expanduser(),
+        pathlib.Path(values.tmp_dir).expanduser(),
+        seed=values.random_seed,
+        num_processes=values.num_concurrent_processes,
+        max_cases=values.max_cases,
+        say=lambda line: print(line, flush=True),
+    )
+
+
+def matching_names(pattern: str) -> list[str]:
+    """Returns the problem names of `a-group-prefix*`.
+
+    Raises:
+        UserError: If nothing is given, or a part fits no problem.
+    """
+    if not pattern:
+        known = ", ".join([*PROBLEM_GROUPS, *PROBLEMS])
+        raise UserError(f"--problems is missing; known: {known}")
+    parts: list[str] = []
+    for part in pattern.split("-"):
+        if not part.endswith("*"):
+            parts.append(part)
+            continue
+        found = [name for name in PROBLEMS if name.startswith(part[:-1])]
+        if not found:
+            raise UserError(f"no problem begins with {part[:-1]!r}")
+        parts.extend(found)
+    return problem_names("-".join(parts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
