@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from t2t_multimodel.data import vocabularies
+from t2t_multimodel.data import manifest, vocabularies
 from t2t_multimodel.data.feature_json import feature_from_json, feature_to_json
 from t2t_multimodel.data.features import Vocabulary
 from t2t_multimodel.data.text_encoder import TextEncoder
@@ -266,9 +266,9 @@ def _describe_problem(problem: Problem, data_dir: pathlib.Path) -> dict[str, Any
 
 
 def _data_seed(problem: Problem, data_dir: pathlib.Path) -> int | None:
-    """The seed in the manifest of the problem's shards; `None` without a manifest."""
-    path = data_dir / f"{problem.data_name}.manifest.json"
-    return json.loads(path.read_text()).get("seed") if path.exists() else None
+    """The seed that the data was made with; `None` for shards of T2T's own."""
+    described = manifest.read(data_dir, problem.data_name)
+    return described.get("seed") if described else None
 
 
 def _describe_vocabulary(

@@ -1,0 +1,182 @@
+"""Decodes inputs of any problem of a model, in batches of like length."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from t2t_multimodel.decoding.greedy import GreedyDecoder
+from t2t_multimodel.decoding.raw_inputs import RawInput, batch_inputs, read_input
+from t2t_multimodel.errors import UserError, unknown
+from t2t_multimodel.models.multimodel import MultiModel
+from t2t_multimodel.problems.problem import Problem
+
+NON_TEXT_LENGTH = 100
+"""Most symbols decoded from an image or a sound (T2T)."""
+
+TOP_CLASSES = 5
+
+
+class ClassScore(NamedTuple):
+    """A class and its probability.
+
+    Attributes:
+        index: Of the class, in the problem's names; names need not be distinct.
+        name: Of the class.
+        probability: Within [0, 1].
+    """
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What was decoded from one input.
+
+    Attributes:
+        text: The text, or the name of the likeliest class.
+        classes: The likeliest classes, best first; empty for texts.
+        num_symbols: Symbols decoded, EOS not counted; 0 for classes.
+    """
+
+    text: str
+    classes: tuple[ClassScore, ...] = ()
+    num_symbols: int = 0
+
+
+class Decoder:
+    """Decodes inputs of the problems of a model.
+
+    Args:
+        model: The model; its weights may change between calls.
+        problems: The problems that it was made for.
+        encoders: Vocabulary name to text encoder.
+        batch_size: Most inputs decoded at once.
+        extra_length: Symbols that a text may have beyond its input's (T2T).
+    """
+
+    def __init__(
+        self,
+        model: MultiModel,
+        problems: Sequence[Problem],
+        encoders: Mapping[str, Any],
+        *,
+        batch_size: int = 32,
+        extra_length: int = 50,
+    ) -> None:
+        if batch_size < 1 or extra_length < 0:
+            raise UserError(
+                f"batch_size={batch_size} must be positive and "
+                f"extra_length={extra_length} must not be negative"
+            )
+        self.problems = {problem.name: problem for problem in problems}
+        self.encoders = dict(encoders)
+        self.batch_size = batch_size
+        self.extra_length = extra_length
+        self._greedy = GreedyDecoder(model)
+
+    def problem(self, name: str) -> Problem:
+        """Returns the problem of that name.
+
+        Raises:
+            UserError: If the model was not made for it.
+        """
+        if name not in self.problems:
+            raise UserError(unknown("problem of this model", name, self.problems))
+        return self.problems[name]
+
+    def prepare(self, problem: str, raw: RawInput) -> np.ndarray:
+        """Returns a raw input as `decode_prepared` takes it; see `read_input`.
+
+        Raises:
+            UserError: If it cannot be read.
+        """
+        feature = self.problem(problem).inputs
+        return read_input(feature, raw, self._encoder(feature))
+
+    def decode(
+        self,
+        problem: str,
+        raw_inputs: Sequence[RawInput],
+        *,
+        max_length: int | None = None,
+    ) -> list[Result]:
+        """Returns what each raw input decodes to, in their order.
+
+        Args:
+            problem: Name of the problem.
+            raw_inputs: Texts, paths of images or sounds, or their content.
+            max_length: Most symbols of a text; `None` takes the input's length plus
+                `extra_length` for texts, `NON_TEXT_LENGTH` for images and sounds.
+
+        Raises:
+            UserError: If an input cannot be read; nothing is decoded then.
+        """
+        prepared = [self.prepare(problem, raw) for raw in raw_inputs]
+        return self.decode_prepared(problem, prepared, max_length=max_length)
+
+    def decode_prepared(
+        self,
+        problem: str,
+        prepared: Sequence[np.ndarray],
+        *,
+        max_length: int | None = None,
+    ) -> list[Result]:
+        """Returns what each input from `prepare` decodes to, in their order.
+
+        The longest are decoded first, so that too little memory shows at once.
+        """
+        described = self.problem(problem)
+        order = sorted(range(len(prepared)), key=lambda i: -len(prepared[i]))
+        results: dict[int, Result] = {}
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            rows = [prepared[index] for index in chosen]
+            if described.targets.kind == "class_label":
+                decoded = self._classify(described, rows)
+            else:
+                decoded = self._decode_texts(described, rows, max_length)
+            results |= zip(chosen, decoded, strict=True)
+        return [results[index] for index in range(len(prepared))]
+
+    def _decode_texts(
+        self, problem: Problem, rows: list[np.ndarray], max_length: int | None
+    ) -> list[Result]:
+        features = batch_inputs(problem.inputs, rows)
+        ids = self._greedy.ids(
+            features, problem.name, self._max_lengths(problem, rows, max_length)
+        )
+        encoder = self._encoder(problem.targets)
+        return [Result(encoder.decode(row), num_symbols=len(row)) for row in ids]
+
+    def _max_lengths(
+        self, problem: Problem, rows: list[np.ndarray], max_length: int | None
+    ) -> np.ndarray:
+        # By the row and not, as in T2T, by the batch: what a row decodes to does not
+        # depend on its neighbours.
+        if max_length is not None:
+            return np.full(len(rows), max_length, np.int32)
+        if problem.inputs.kind == "text":
+            return np.array([len(row) + self.extra_length for row in rows], np.int32)
+        return np.full(len(rows), NON_TEXT_LENGTH, np.int32)
+
+    def _classify(self, problem: Problem, rows: list[np.ndarray]) -> list[Result]:
+        features = batch_inputs(problem.inputs, rows)
+        names = problem.targets.names
+        results = []
+        for row in self._greedy.probabilities(features, problem.name):
+            best = np.argsort(-row, kind="stable")[:TOP_CLASSES]
+            classes = tuple(
+                ClassScore(int(index), names[index], float(row[index]))
+                for index in best
+            )
+            results.append(Result(classes[0].name, classes))
+        return results
+
+    def _encoder(self, feature: Any) -> Any:
+        return (
+            self.encoders[feature.vocabulary.name] if feature.kind == "text" else None
+        )
