@@ -51,6 +51,11 @@ class SeparableConv1D(keras.layers.Layer):
         ):
             if value < 1:
                 raise ValueError(f"{name} must be positive, got {name}={value}")
+        if dilation > 1 and strides > 1:
+            raise ValueError(
+                "dilation and strides cannot both exceed 1, got "
+                f"dilation={dilation}, strides={strides}"
+            )
         self.filters = filters
         self.kernel_size = kernel_size
         self.dilation = dilation
@@ -83,16 +88,31 @@ class SeparableConv1D(keras.layers.Layer):
         return (self.kernel_size - 1) * self.dilation
 
     def call(self, x):
-        if self.causal:
-            x = ops.pad(x, ((0, 0), (self.history, 0), (0, 0)))
-        mixed = ops.depthwise_conv(
-            x,
-            self.depthwise[..., None],
-            strides=self.strides,
-            padding="valid" if self.causal else "same",
-            dilation_rate=self.dilation,
-        )
+        if self.strides > 1 and not self.causal:  # pads by the length of the input
+            mixed = self._depthwise(x[:, :, None], "same")
+            return ops.matmul(ops.squeeze(mixed, axis=2), self.pointwise)
+        left = self.history if self.causal else self.history // 2
+        length = ops.shape(x)[1]
+        # Positions a dilation apart become rows of a matrix whose columns are the
+        # phases: a convolution down the rows, without dilation. On CPUs this is up to
+        # 5 times as fast as `ops.depthwise_conv` with dilation, and for 15 taps twice
+        # as fast as a 1-D convolution, forward and backward (benchmarks/layers.py).
+        rows = -(-length // self.dilation)
+        right = self.history - left + rows * self.dilation - length
+        x = ops.pad(x, ((0, 0), (left, right), (0, 0)))
+        phases = (-1, rows + self.kernel_size - 1, self.dilation, x.shape[-1])
+        mixed = self._depthwise(ops.reshape(x, phases), "valid")
+        if self.dilation > 1:
+            mixed = ops.reshape(mixed, (-1, rows * self.dilation, x.shape[-1]))
+            mixed = mixed[:, :length]
+        else:
+            mixed = ops.squeeze(mixed, axis=2)
         return ops.matmul(mixed, self.pointwise)
+
+    def _depthwise(self, x: Any, padding: str) -> Any:
+        """Convolves the rows of `(B, rows, columns, C)`."""
+        kernel = self.depthwise[:, None, :, None]
+        return ops.depthwise_conv(x, kernel, strides=self.strides, padding=padding)
 
     def compute_output_shape(self, input_shape):
         batch, length, _ = input_shape
