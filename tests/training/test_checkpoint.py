@@ -22,6 +22,14 @@ class Net(keras.Model):
         self.built = True
 
 
+def _data(seed):
+    options = tf.data.Options()
+    # Its thread would hold up the end of an iterator by seconds.
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.range(10).shuffle(5, seed=seed).repeat()
+    return iter(dataset.with_options(options))
+
+
 class Run:
     """A small training run whose every update depends on all of its state."""
 
@@ -32,12 +40,7 @@ class Run:
             variable.assign(tf.random.stateless_normal(variable.shape, seed=(0, i)))
         self.adam = Adam(self.variables)
         self.step = tf.Variable(0, dtype=tf.int64)
-        self.iterators = {
-            name: iter(
-                tf.data.Dataset.range(10).shuffle(5, seed=i, name=name).repeat(100)
-            )
-            for i, name in enumerate(problems)
-        }
+        self.iterators = {name: _data(i) for i, name in enumerate(problems)}
         self.checkpoints = Checkpoints(
             directory,
             {"weights": self.variables, "optimizer": self.adam.slots},
