@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from t2t_multimodel.errors import UserError, unknown
 
@@ -69,13 +69,13 @@ class Registry(Generic[T]):
         return iter(sorted(self._entries))
 
 
-PROBLEMS: Registry[Callable[[], object]] = Registry("problem")
+PROBLEMS: Registry[Callable[[], Any]] = Registry("problem")
 """Problem names to constructors without arguments."""
 
 PROBLEM_GROUPS: Registry[tuple[str, ...]] = Registry("problem group")
 """Names such as `mini8` to the problem names that they stand for."""
 
-HPARAMS_SETS: Registry[Callable[[], object]] = Registry("hparams set")
+HPARAMS_SETS: Registry[Callable[[], Any]] = Registry("hparams set")
 """Names of hparams sets to functions that return one."""
 
 

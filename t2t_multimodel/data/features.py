@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
@@ -47,7 +47,7 @@ class Text:
 
     space: SpaceId
     vocabulary: Vocabulary
-    kind = "text"
+    kind: ClassVar[Literal["text"]] = "text"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,8 @@ class Image:
     height_px: int
     width_px: int
     channels: int = 3
-    kind = "image"
-    space = SpaceId.IMAGE
+    kind: ClassVar[Literal["image"]] = "image"
+    space: ClassVar[SpaceId] = SpaceId.IMAGE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Audio:
     num_bins: int = 80
     frame_seconds: float = 0.025
     hop_seconds: float = 0.010
-    kind = "audio"
+    kind: ClassVar[Literal["audio"]] = "audio"
 
     def __post_init__(self) -> None:
         if self.form not in ("spectrogram", "waveform"):
@@ -117,8 +117,8 @@ class ClassLabel:
     """
 
     names: tuple[str, ...]
-    kind = "class_label"
-    space = SpaceId.IMAGE_LABELS
+    kind: ClassVar[Literal["class_label"]] = "class_label"
+    space: ClassVar[SpaceId] = SpaceId.IMAGE_LABELS
 
 
 Feature = Text | Image | Audio | ClassLabel

@@ -49,21 +49,25 @@ class ImageModality(keras.layers.Layer):
             for i, f in enumerate((*self.filters, depth))
         )
 
+    @property
+    def _stack(self) -> tuple[keras.layers.Layer, ...]:
+        return (self.stem_1, self.stem_2, *self.blocks)
+
     def build(self, input_shape):
         shape = input_shape
-        for layer in (self.stem_1, self.stem_2, *self.blocks):
+        for layer in self._stack:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
     def call(self, images):
-        x = self.stem_2(self.stem_1(ops.cast(standardize(images), self.compute_dtype)))
-        for block in self.blocks:
-            x = block(x)
+        x = ops.cast(standardize(images), self.compute_dtype)
+        for layer in self._stack:
+            x = layer(x)
         return x
 
     def compute_output_shape(self, input_shape):
         shape = input_shape
-        for layer in (self.stem_1, self.stem_2, *self.blocks):
+        for layer in self._stack:
             shape = layer.compute_output_shape(shape)
         return shape
 

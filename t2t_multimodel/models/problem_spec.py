@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from t2t_multimodel.data.features import Feature
+from t2t_multimodel.data.features import Feature, Text
 from t2t_multimodel.data.spaces import SpaceId
 
 
@@ -33,6 +33,6 @@ class ProblemSpec:
         """Whether the encoder's output goes straight to the categorical net."""
         return self.targets.kind == "class_label"
 
-    def vocab_size(self, feature: Feature) -> int:
+    def vocab_size(self, feature: Text) -> int:
         """Returns the number of sub-words of a text feature's vocabulary."""
         return self.vocab_sizes[feature.vocabulary.name]
