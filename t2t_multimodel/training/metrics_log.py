@@ -1,0 +1,114 @@
+"""`metrics.jsonl`: every number that a run reports, one JSON object a line.
+
+`{"step": 100, "problem": "image_mini", "split": "dev", "metric": "accuracy",
+"value": 0.5}`; `problem` is empty for numbers of the whole run, and a `value` that is
+not a finite number is null.
+"""
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from t2t_multimodel.errors import UserError
+
+FILE_NAME = "metrics.jsonl"
+
+
+class Record(NamedTuple):
+    """One line of the file.
+
+    Attributes:
+        step: Updates done when the number was taken.
+        problem: Problem name; empty for the whole run.
+        split: `train`, `dev` or `test`.
+        metric: Name of the metric.
+        value: Its value; NaN where the file has null.
+    """
+
+    step: int
+    problem: str
+    split: str
+    metric: str
+    value: float
+
+
+class MetricsLog:
+    """Appends to `metrics.jsonl`; every call is on the disk's way when it returns.
+
+    Args:
+        directory: The output directory; made if it is not there.
+        restored_step: The step from which a run goes on. Lines of later steps, and
+            half a line that a killed run left, are dropped: the file of a continued
+            run is that of one that never stopped.
+
+    Raises:
+        UserError: If a line but the last is not as this class writes it.
+    """
+
+    def __init__(self, directory: str | os.PathLike, restored_step: int = 0) -> None:
+        path = pathlib.Path(directory) / FILE_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            kept = [r for r in read_metrics(path) if r.step <= restored_step]
+            partial = path.with_name(f"{path.name}.partial")
+            partial.write_text("".join(map(_line, kept)), encoding="utf-8")
+            os.replace(partial, path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(
+        self, step: int, problem: str, split: str, metrics: Mapping[str, Any]
+    ) -> None:
+        """Appends a line for each metric.
+
+        Args:
+            step: Updates done.
+            problem: Problem name; empty for the whole run.
+            split: `train`, `dev` or `test`.
+            metrics: Metric name to number, of Python, NumPy or TensorFlow.
+        """
+        for metric, value in metrics.items():
+            record = Record(int(step), problem, split, metric, float(value))
+            self._file.write(_line(record))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def read_metrics(path: str | os.PathLike) -> Iterator[Record]:
+    """Yields the lines of a file; half a line at its end is passed over.
+
+    Args:
+        path: The file, or the output directory that it is in.
+
+    Raises:
+        UserError: If there is no file, or a line but the last is broken.
+    """
+    path = pathlib.Path(path)
+    path = path / FILE_NAME if path.is_dir() else path
+    if not path.exists():
+        raise UserError(f"no {path}; give the --output_dir of a run that was started")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(True)
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith("\n"):
+            return
+        try:
+            fields = json.loads(line)
+            value = math.nan if fields["value"] is None else float(fields["value"])
+            yield Record(**{**fields, "value": value})
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                f"line {number} of {path} is not a metric ({line.strip()!r}); "
+                "remove the line"
+            ) from error
+
+
+def _line(record: Record) -> str:
+    fields = record._asdict()
+    if not math.isfinite(record.value):
+        fields["value"] = None  # JSON has no word for these
+    return json.dumps(fields, ensure_ascii=False) + "\n"
