@@ -16,6 +16,10 @@ class AudioModality(keras.layers.Layer):
     The paper leaves open how 256 filters become the body's depth; T2T v1.0.3 adds a
     ninth block of that depth, and so does this net. Each block halves the time.
 
+    The first block reads three channels: the sound, its negative and ones (ours). Of
+    the sound alone, the ReLU of a ConvStep would lose what is below zero, and its
+    layer norm, after a separable convolution of one channel, all but the sign.
+
     Args:
         depth: Depth of the output (C).
         form: `"spectrogram"` or `"waveform"`.
@@ -61,8 +65,8 @@ class AudioModality(keras.layers.Layer):
 
     def _grid_shape(self, input_shape):
         if self.form == "waveform":
-            return (*input_shape[:2], 1, 1)
-        return (*input_shape, 1)
+            return (*input_shape[:2], 1, 3)
+        return (*input_shape, 3)
 
     def build(self, input_shape):
         shape = self._grid_shape(input_shape)
@@ -72,7 +76,8 @@ class AudioModality(keras.layers.Layer):
 
     def call(self, x, lengths):
         x = ops.cast(x, self.compute_dtype)
-        x = x[..., None, None] if self.form == "waveform" else x[..., None]
+        x = x[..., None] if self.form == "waveform" else x
+        x = ops.stack([x, -x, ops.ones_like(x)], axis=-1)  # (B, t, f, 3)
         # At an even length a strided window starts at its first row, at an odd one
         # before it: a row must not depend on how far its batch is padded.
         x = pad_rows(x, 2 ** len(self.blocks))

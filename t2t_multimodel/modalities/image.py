@@ -11,9 +11,10 @@ from t2t_multimodel.modalities.conv_res import ConvRes
 class ImageModality(keras.layers.Layer):
     """Reads pictures (paper 1.6: 3x3 stride 2, 3x3, then three ConvRes blocks).
 
-    Pictures are standardised one by one first, and the first convolution has no ReLU
-    before it, both as in T2T v1.0.3: the paper's ReLU there would do nothing to
-    pixels, or cut off half of standardised ones.
+    Pictures are standardised one by one first; the first convolution has no ReLU
+    before it and is an ordinary one; all as in T2T v1.0.3. The paper's ReLU there
+    would do nothing to pixels, or cut off half of standardised ones, and layer norm
+    after a separable convolution of grey pictures would keep nothing but signs.
 
     Args:
         depth: Depth of the output (C).
@@ -38,6 +39,7 @@ class ImageModality(keras.layers.Layer):
             (3, 3),
             strides=(2, 2),
             activation=False,
+            separable=False,
             name="stem_1",
             dtype=policy,
         )

@@ -152,6 +152,32 @@ def test_audio_output_shapes(form, bin_stride, shape, expected):
     np.testing.assert_array_equal(x.numpy()[1, 3:], 0)
 
 
+def kinds_of_output(net, x):
+    """Returns how many different vectors a step makes of the positions of `x`."""
+    vectors = net(x).numpy()
+    return len(np.unique(vectors.reshape(-1, vectors.shape[-1]).round(3), axis=0))
+
+
+def test_how_loud_it_is_gets_through_the_first_block():
+    # A separable convolution of one channel and a layer norm keep only the sign.
+    net = AudioModality(8, compression=2, bin_stride=2, min_filters=8)
+    lengths = np.array([32], "int32")
+    soft, loud = (np.full((1, 32, 8), level, "f") for level in (0.5, 1.5))
+    assert np.abs(net(soft, lengths)[0] - net(loud, lengths)[0]).max() > 0.1
+    assert np.abs(net(-soft, lengths)[0] - net(-loud, lengths)[0]).max() > 0.1
+    x = sounds(1, 32, 16)
+    three = np.stack([x, -x, np.ones_like(x)], axis=-1)
+    assert kinds_of_output(net.blocks[0].step_1, three) > 400
+    assert kinds_of_output(net.blocks[0].shortcut, three) > 100
+
+
+def test_shades_of_grey_get_through_the_first_step():
+    net = ImageModality(8, stem_filters=(8, 8), filters=())
+    net.build((None, None, None, 1))
+    grey = standardize(images(1, 32, 32, 1))
+    assert kinds_of_output(net.stem_1, grey) > 200
+
+
 @pytest.mark.parametrize("form", ["spectrogram", "waveform"])
 @pytest.mark.parametrize("length", [1, 16, 17, 22, 23])
 @pytest.mark.parametrize("padded", [24, 25, 31, 40])
