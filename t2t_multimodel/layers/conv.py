@@ -51,10 +51,10 @@ class SeparableConv1D(keras.layers.Layer):
         ):
             if value < 1:
                 raise ValueError(f"{name} must be positive, got {name}={value}")
-        if dilation > 1 and strides > 1:
+        if strides > (kernel_size - 1) * dilation + 1:
             raise ValueError(
-                "dilation and strides cannot both exceed 1, got "
-                f"dilation={dilation}, strides={strides}"
+                "strides must not exceed the window, (kernel_size - 1) * dilation + 1, "
+                f"got strides={strides}, kernel_size={kernel_size}, dilation={dilation}"
             )
         self.filters = filters
         self.kernel_size = kernel_size
@@ -88,11 +88,10 @@ class SeparableConv1D(keras.layers.Layer):
         return (self.kernel_size - 1) * self.dilation
 
     def call(self, x):
-        if self.strides > 1 and not self.causal:  # pads by the length of the input
-            mixed = self._depthwise(x[:, :, None], "same")
-            return ops.matmul(ops.squeeze(mixed, axis=2), self.pointwise)
-        left = self.history if self.causal else self.history // 2
         length = ops.shape(x)[1]
+        left = self.history
+        if not self.causal:  # half of it, less what the last stride leaves unused
+            left = (self.history - (length - 1) % self.strides) // 2
         # Positions a dilation apart become rows of a matrix whose columns are the
         # phases: a convolution down the rows, without dilation. On CPUs this is up to
         # 5 times as fast as `ops.depthwise_conv` with dilation, and for 15 taps twice
@@ -101,18 +100,14 @@ class SeparableConv1D(keras.layers.Layer):
         right = self.history - left + rows * self.dilation - length
         x = ops.pad(x, ((0, 0), (left, right), (0, 0)))
         phases = (-1, rows + self.kernel_size - 1, self.dilation, x.shape[-1])
-        mixed = self._depthwise(ops.reshape(x, phases), "valid")
-        if self.dilation > 1:
-            mixed = ops.reshape(mixed, (-1, rows * self.dilation, x.shape[-1]))
-            mixed = mixed[:, :length]
-        else:
-            mixed = ops.squeeze(mixed, axis=2)
+        mixed = ops.depthwise_conv(
+            ops.reshape(x, phases), self.depthwise[:, None, :, None], padding="valid"
+        )
+        mixed = ops.reshape(mixed, (-1, rows * self.dilation, x.shape[-1]))
+        # Not by strides of the convolution: their gradient is at fault in TensorFlow
+        # 2.21 where the kernel is narrower than the stride.
+        mixed = mixed[:, : length : self.strides]
         return ops.matmul(mixed, self.pointwise)
-
-    def _depthwise(self, x: Any, padding: str) -> Any:
-        """Convolves the rows of `(B, rows, columns, C)`."""
-        kernel = self.depthwise[:, None, :, None]
-        return ops.depthwise_conv(x, kernel, strides=self.strides, padding=padding)
 
     def compute_output_shape(self, input_shape):
         batch, length, _ = input_shape
@@ -186,8 +181,8 @@ class ConvStep(keras.layers.Layer):
             x = zero_padding(x, padding_mask)
         return self.norm(self.conv(x))
 
-    def compute_output_shape(self, input_shape, padding_mask_shape=None):
-        return self.conv.compute_output_shape(input_shape)
+    def compute_output_shape(self, x_shape, padding_mask_shape=None):
+        return self.conv.compute_output_shape(x_shape)
 
     def get_config(self):
         conv = self.conv.get_config()
@@ -279,8 +274,8 @@ class ConvBlock(keras.layers.Layer):
         h = x + step_3(h, padding_mask=padding_mask)
         return self.dropout(h, training=training)
 
-    def compute_output_shape(self, input_shape, padding_mask_shape=None):
-        return input_shape
+    def compute_output_shape(self, x_shape, padding_mask_shape=None):
+        return x_shape
 
     def get_config(self):
         return super().get_config() | {

@@ -93,12 +93,12 @@ class ConvStep2D(keras.layers.Layer):
             x, self.depthwise, strides=self.strides, padding="same"
         )
 
-    def compute_output_shape(self, input_shape, padding_mask_shape=None):
+    def compute_output_shape(self, x_shape, padding_mask_shape=None):
         rows, columns = (
             None if size is None else -(-size // stride)
-            for size, stride in zip(input_shape[1:3], self.strides, strict=True)
+            for size, stride in zip(x_shape[1:3], self.strides, strict=True)
         )
-        return (input_shape[0], rows, columns, self.filters)
+        return (x_shape[0], rows, columns, self.filters)
 
     def get_config(self):
         return super().get_config() | {

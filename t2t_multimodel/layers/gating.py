@@ -43,7 +43,8 @@ def top_k_gating(
     noisy = logits if noise is None else logits + noise * stddev
     smooth = noise is not None and k < num_experts
     values, experts = ops.top_k(noisy, k + 1 if smooth else k)
-    gates = ops.softmax(values[:, :k])
+    chosen = values[:, :k]
+    gates = ops.exp(chosen - ops.logsumexp(chosen, axis=-1, keepdims=True))
     experts = ops.cast(experts[:, :k], "int32")
     if real is not None:
         gates = ops.where(real[:, None], gates, 0.0)

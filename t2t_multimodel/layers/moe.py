@@ -115,8 +115,8 @@ class MixtureOfExperts(keras.layers.Layer):
         )
         return ops.reshape(y, shape), gating.importance, gating.load
 
-    def compute_output_shape(self, input_shape, padding_mask_shape=None):
-        return tuple(input_shape), (self.num_experts,), (self.num_experts,)
+    def compute_output_shape(self, x_shape, padding_mask_shape=None):
+        return tuple(x_shape), (self.num_experts,), (self.num_experts,)
 
     def compute_output_spec(self, x, padding_mask=None, training=False):
         statistics = keras.KerasTensor((self.num_experts,), dtype="float32")
@@ -185,8 +185,8 @@ class MixtureOfExpertsBlock(keras.layers.Layer):
         y, importance, load = self.moe(x, padding_mask=padding_mask, training=training)
         return self.norm(x + y), importance, load
 
-    def compute_output_shape(self, input_shape, padding_mask_shape=None):
-        return self.moe.compute_output_shape(input_shape)
+    def compute_output_shape(self, x_shape, padding_mask_shape=None):
+        return self.moe.compute_output_shape(x_shape)
 
     def compute_output_spec(self, x, padding_mask=None, training=False):
         return self.moe.compute_output_spec(x)
