@@ -18,7 +18,9 @@ Schedule = Literal[
     "exp100k",
     "exp500k",
     "cosine",
+    "cosine_updown",
     "cyclelinear10x",
+    "cyclelinear10x_warmup",
 ]
 
 
@@ -36,8 +38,6 @@ class HParams:
     # Batches (T2T v1.0.3; reference in `data/batching.py`).
     batch_size: int = 1024  # tokens a batch of one problem, padding included
     max_length: int = 0  # tokens; longer training examples are dropped; 0 = batch_size
-    batching_mantissa_bits: int = 1  # finer length buckets, more shapes to trace
-    shuffle_buffer_examples: int = 2048  # encoded examples held for shuffling
 
     # Body.
     hidden_size: int = 512  # depth of every position (C)
@@ -74,7 +74,7 @@ class HParams:
     image_filters: tuple[int, ...] = (128, 256)  # ConvRes blocks before the last
     audio_compression: int = 8  # ConvRes blocks before the last; each halves the time
     audio_spectral_bin_stride: int = 1  # 2 halves the mel bins in each block too
-    audio_min_filters: int = 2  # ours: fewest filters of an audio block
+    audio_filter_multiplier: int = 1  # block i has this times 2^i filters; paper: 1
     categorical_filters: tuple[int, ...] = (640, 1024, 1280)  # T2T: 1.25, 2, 2.5 of H
 
     # Loss, optimizer and schedule.
@@ -132,16 +132,16 @@ class HParams:
         positive = (
             "batch_size hidden_size num_encoder_blocks num_decoder_blocks num_heads "
             "kernel_size large_kernel_size large_kernel_dilation moe_num_experts "
-            "attention_kernel_size audio_min_filters moe_k moe_hidden_size "
+            "attention_kernel_size audio_filter_multiplier moe_k moe_hidden_size "
             "learning_rate learning_rate_warmup_steps learning_rate_cosine_cycle_steps "
-            "proportional_temperature initializer_gain shuffle_buffer_examples "
+            "proportional_temperature initializer_gain "
             "optimizer_adam_epsilon"
         )
         for name in positive.split():
             if getattr(self, name) <= 0:
                 raise UserError(f"{name}={getattr(self, name)} must be positive")
         for name in (
-            "max_length batching_mantissa_bits num_mixer_blocks encoder_moe_after "
+            "max_length num_mixer_blocks encoder_moe_after "
             "decoder_moe_after audio_compression moe_loss_coef clip_grad_norm "
             "weight_decay"
         ).split():

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from t2t_multimodel.hparams.base import HParams
 from t2t_multimodel.registry import HPARAMS_SETS, register_hparams_set
@@ -79,7 +80,6 @@ def multimodel_mini() -> HParams:
     """Ours: learns the eight miniature tasks on two cores in under 20 minutes."""
     return HParams(
         batch_size=512,
-        batching_mantissa_bits=1,
         hidden_size=128,
         num_encoder_blocks=2,
         encoder_moe_after=1,
@@ -93,14 +93,15 @@ def multimodel_mini() -> HParams:
         moe_k=2,
         moe_hidden_size=256,
         image_stem_filters=(16, 32),
-        image_filters=(64,),
-        audio_compression=2,
+        image_filters=(32, 64),
+        audio_compression=3,
         audio_spectral_bin_stride=2,
-        audio_min_filters=16,
+        audio_filter_multiplier=8,
         categorical_filters=(128, 192, 256),
         shared_embedding_and_softmax_weights=True,
         learning_rate=0.6,
-        learning_rate_schedule="cosine",
+        learning_rate_schedule="cosine_updown",
+        learning_rate_cosine_cycle_steps=2500,
         learning_rate_warmup_steps=300,
         optimizer_adam_beta1=0.9,
         optimizer_adam_beta2=0.98,
@@ -114,7 +115,8 @@ def _register_ablations(base: Callable[[], HParams]) -> None:
     for part in ("moe", "attention"):
 
         def make(part: str = part) -> HParams:
-            return dataclasses.replace(base(), **{f"use_{part}": False})
+            changes: dict[str, Any] = {f"use_{part}": False}
+            return dataclasses.replace(base(), **changes)
 
         name = f"{base.__name__}_no_{part}"
         HPARAMS_SETS.register(name, make, f"{base.__name__} without {part}.")

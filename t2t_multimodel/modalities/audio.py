@@ -23,11 +23,11 @@ class AudioModality(keras.layers.Layer):
     Args:
         depth: Depth of the output (C).
         form: `"spectrogram"` or `"waveform"`.
-        compression: Blocks before the last; block i of them has 2^i filters, but at
-            least `min_filters`.
+        compression: Blocks before the last; block i of them, from 1, has 2^i filters.
         bin_stride: Stride along a spectrogram's bins: 1 in the paper; 2 is what T2T
             v1.0.3 did to WSJ tokens, read through its waveform net.
-        min_filters: Ours, for small nets: two filters are few for so few blocks.
+        filter_multiplier: What 2^i is multiplied with; 1 in the paper. Ours, for
+            nets of few blocks.
 
     Call arguments:
         x: `(B, frames, bins)` or `(B, samples)`.
@@ -45,7 +45,7 @@ class AudioModality(keras.layers.Layer):
         *,
         compression: int = 8,
         bin_stride: int = 1,
-        min_filters: int = 2,
+        filter_multiplier: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -55,9 +55,9 @@ class AudioModality(keras.layers.Layer):
         self.form = form
         self.compression = compression
         self.bin_stride = bin_stride
-        self.min_filters = min_filters
+        self.filter_multiplier = filter_multiplier
         strides = (2, bin_stride if form == "spectrogram" else 1)
-        widths = [max(min_filters, 2 ** (i + 1)) for i in range(compression)]
+        widths = [filter_multiplier * 2 ** (i + 1) for i in range(compression)]
         self.blocks = tuple(
             ConvRes(f, strides, name=f"conv_res_{i}", dtype=self.dtype_policy)
             for i, f in enumerate((*widths, depth))
@@ -99,7 +99,7 @@ class AudioModality(keras.layers.Layer):
             "form": self.form,
             "compression": self.compression,
             "bin_stride": self.bin_stride,
-            "min_filters": self.min_filters,
+            "filter_multiplier": self.filter_multiplier,
         }
 
 

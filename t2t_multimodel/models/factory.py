@@ -137,7 +137,7 @@ def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str):
             feature.form,
             compression=hparams.audio_compression,
             bin_stride=hparams.audio_spectral_bin_stride,
-            min_filters=hparams.audio_min_filters,
+            filter_multiplier=hparams.audio_filter_multiplier,
             name=name,
         )
         waveform = feature.form == "waveform"

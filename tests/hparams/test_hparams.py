@@ -86,7 +86,7 @@ PAPER_VALUES = {
     "image_stem_filters": (32, 64),
     "image_filters": (128, 256),
     "audio_compression": 8,
-    "audio_min_filters": 2,
+    "audio_filter_multiplier": 1,
     "audio_spectral_bin_stride": 1,
     "problem_choice": "distributed",
     "timing": "interleaved",

@@ -45,7 +45,7 @@ def _image():
 
 
 def _audio(form, shape, bin_stride=1):
-    net = AudioModality(16, form, compression=2, bin_stride=bin_stride, min_filters=4)
+    net = AudioModality(16, form, compression=2, bin_stride=bin_stride, filter_multiplier=4)
     net.build((None, *(None if n > 8 else n for n in shape[1:])))
     lengths = np.array([shape[1], shape[1] - 5], "int32")
     return net, lambda: net(sounds(*shape), lengths)[0]
@@ -160,7 +160,7 @@ def kinds_of_output(net, x):
 
 def test_how_loud_it_is_gets_through_the_first_block():
     # A separable convolution of one channel and a layer norm keep only the sign.
-    net = AudioModality(8, compression=2, bin_stride=2, min_filters=8)
+    net = AudioModality(8, compression=2, bin_stride=2, filter_multiplier=8)
     lengths = np.array([32], "int32")
     soft, loud = (np.full((1, 32, 8), level, "f") for level in (0.5, 1.5))
     assert np.abs(net(soft, lengths)[0] - net(loud, lengths)[0]).max() > 0.1
@@ -182,7 +182,7 @@ def test_shades_of_grey_get_through_the_first_step():
 @pytest.mark.parametrize("length", [1, 16, 17, 22, 23])
 @pytest.mark.parametrize("padded", [24, 25, 31, 40])
 def test_padding_does_not_change_what_is_heard(form, length, padded):
-    net = AudioModality(8, form, compression=2, min_filters=3)
+    net = AudioModality(8, form, compression=2, filter_multiplier=3)
     bins = (6,) if form == "spectrogram" else ()
     row = sounds(1, length, *bins)
     long_row = np.concatenate([row, np.full((1, padded - length, *bins), 9, "f")], 1)

@@ -20,7 +20,7 @@ BYTES = Vocabulary("letters", 0)
 SMALL = (
     "hidden_size=16,num_heads=4,moe_num_experts=4,moe_hidden_size=8,"
     "image_stem_filters=(4,4),image_filters=(6,),audio_compression=2,"
-    "audio_min_filters=4,categorical_filters=(8,12,16),large_kernel_dilation=2,"
+    "audio_filter_multiplier=4,categorical_filters=(8,12,16),large_kernel_dilation=2,"
     "num_encoder_blocks=2"
 )
 
