@@ -1,16 +1,21 @@
 """Decodes inputs of any problem of a model, in batches of like length."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.decoding.greedy import GreedyDecoder
 from t2t_multimodel.decoding.raw_inputs import RawInput, batch_inputs, read_input
 from t2t_multimodel.errors import UserError, unknown
+from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.models.multimodel import MultiModel
 from t2t_multimodel.problems.problem import Problem
+from t2t_multimodel.training.checkpoint import load_weights
+from t2t_multimodel.training.run_directory import Run
 
 NON_TEXT_LENGTH = 100
 """Most symbols decoded from an image or a sound (T2T)."""
@@ -54,8 +59,7 @@ class Decoder:
         model: The model; its weights may change between calls.
         problems: The problems that it was made for.
         encoders: Vocabulary name to text encoder.
-        batch_size: Most inputs decoded at once.
-        extra_length: Symbols that a text may have beyond its input's (T2T).
+        hparams: Batch size and length of the outputs.
     """
 
     def __init__(
@@ -63,19 +67,12 @@ class Decoder:
         model: MultiModel,
         problems: Sequence[Problem],
         encoders: Mapping[str, Any],
-        *,
-        batch_size: int = 32,
-        extra_length: int = 50,
+        hparams: DecodeHParams = DecodeHParams(),  # noqa: B008  (frozen)
     ) -> None:
-        if batch_size < 1 or extra_length < 0:
-            raise UserError(
-                f"batch_size={batch_size} must be positive and "
-                f"extra_length={extra_length} must not be negative"
-            )
         self.problems = {problem.name: problem for problem in problems}
         self.encoders = dict(encoders)
-        self.batch_size = batch_size
-        self.extra_length = extra_length
+        self.batch_size = hparams.batch_size
+        self.extra_length = hparams.extra_length
         self._greedy = GreedyDecoder(model)
 
     def problem(self, name: str) -> Problem:
@@ -180,3 +177,29 @@ class Decoder:
         return (
             self.encoders[feature.vocabulary.name] if feature.kind == "text" else None
         )
+
+
+def load_decoder(
+    run: Run,
+    *,
+    problem_names: Sequence[str] = (),
+    checkpoint_path: str | os.PathLike | None = None,
+    hparams: DecodeHParams | None = None,
+) -> tuple[Decoder, int]:
+    """Returns the decoder of a trained run, and the step of its checkpoint.
+
+    Args:
+        run: The run.
+        problem_names: Problems to make the model for, in order; none means all.
+        checkpoint_path: A checkpoint; `None` takes the latest of the run.
+        hparams: Batch size and length of the outputs.
+
+    Raises:
+        UserError: If the run has no such problem or no checkpoint.
+    """
+    names = problem_names or [problem.name for problem in run.problems]
+    problems = [run.problem(name) for name in names]
+    specs = [spec for spec in run.specs() if spec.name in names]
+    model = make_model(specs, run.hparams)
+    step = load_weights(checkpoint_path or run.output_dir, model)
+    return Decoder(model, problems, run.encoders, hparams or DecodeHParams()), step

@@ -35,8 +35,8 @@ def greedy_ids(
         return tf.logical_and(position < longest, ~tf.reduce_all(done))
 
     def extend(position, ids, done):
-        logits, _ = model.decode(ids, encoded, problem)
-        chosen = likeliest(logits[:, position])
+        logits, _ = model.decode(ids[:, : position + 1], encoded, problem)
+        chosen = likeliest(logits[:, -1])
         chosen = tf.where(done, PAD_ID, chosen)
         at_position = tf.one_hot(position, longest, dtype=tf.int32)
         ids += chosen[:, None] * at_position[None]

@@ -127,6 +127,26 @@ class Run:
         names = [problem.name for problem in self.problems]
         raise UserError(unknown(f"problem of {self.output_dir}", name, names))
 
+    def check_data(self, problem: Problem, data_dir: pathlib.Path) -> None:
+        """Refuses data encoded with another vocabulary than the run's.
+
+        Raises:
+            UserError: If a vocabulary in `data_dir` is not the run's.
+        """
+        for vocabulary in problem.vocabularies():
+            theirs = data_dir / vocabulary.file_name
+            mine = self.output_dir / vocabulary.file_name
+            if (
+                vocabulary.target_size
+                and theirs.is_file()
+                and vocabularies.file_sha256(theirs) != vocabularies.file_sha256(mine)
+            ):
+                raise UserError(
+                    f"the data of {problem.name} in {data_dir} is encoded with another "
+                    f"{vocabulary.file_name} than the run in {self.output_dir}; give "
+                    "the --data_dir that it was trained with"
+                )
+
     def specs(self) -> list[ProblemSpec]:
         """Returns what `make_model` needs to know of the problems."""
         sizes = {name: encoder.vocab_size for name, encoder in self.encoders.items()}

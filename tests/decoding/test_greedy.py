@@ -12,6 +12,7 @@ from t2t_multimodel.decoding.greedy import GreedyDecoder, until_eos
 from t2t_multimodel.hparams import make_hparams
 from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.models.problem_spec import ProblemSpec
+from tests.decoding import tiny_run
 
 VOCAB_SIZE = 13
 ENGLISH = Text(space=SpaceId.ENGLISH_TOKENS, vocabulary=Vocabulary("words", 32))
@@ -25,11 +26,6 @@ FEATURES = {
     ),
 }
 DECODED = ["translate", "caption", "transcribe"]
-SMALL = (
-    "hidden_size=16,num_heads=4,moe_num_experts=4,moe_hidden_size=8,"
-    "image_stem_filters=(4,4),image_filters=(6,),audio_compression=2,"
-    "audio_min_filters=4,categorical_filters=(8,12,16),large_kernel_dilation=2"
-)
 
 
 @functools.cache
@@ -38,13 +34,18 @@ def model_of(hparams_set="multimodel_tiny"):
         ProblemSpec(name, inputs, targets, {"words": VOCAB_SIZE})
         for name, (inputs, targets) in FEATURES.items()
     ]
-    model = make_model(specs, make_hparams(hparams_set, SMALL), seed=5)
+    model = make_model(specs, make_hparams(hparams_set, tiny_run.HPARAMS), seed=5)
     generator = np.random.default_rng(7)
     for weight in model.weights:
         # Gates start at zero, where all experts tie; a trained model is not there.
         noise = generator.normal(size=weight.shape) * 0.3
         weight.assign(weight.numpy() + noise.astype("float32"))
     return model
+
+
+@functools.cache
+def greedy_of(hparams_set="multimodel_tiny"):
+    return GreedyDecoder(model_of(hparams_set))
 
 
 def inputs_of(name):
@@ -91,7 +92,7 @@ ABLATIONS = ["multimodel_tiny_no_attention", "multimodel_tiny_no_moe"]
 def test_greedy_equals_brute_force_row_by_row(name, hparams_set):
     model, features = model_of(hparams_set), inputs_of(name)
     limits = np.array([9, 14, 11])
-    got = GreedyDecoder(model).ids(features, name, limits)
+    got = greedy_of(hparams_set).ids(features, name, limits)
     for row in (0, 1):
         alone = {key: value[row : row + 1] for key, value in features.items()}
         assert got[row] == brute_force(model, alone, name, limits[row])
@@ -99,7 +100,7 @@ def test_greedy_equals_brute_force_row_by_row(name, hparams_set):
 
 @pytest.mark.parametrize("name", DECODED)
 def test_a_row_does_not_depend_on_its_batch(name):
-    decoder, features = GreedyDecoder(model_of()), inputs_of(name)
+    decoder, features = greedy_of(), inputs_of(name)
     together = decoder.ids(features, name, np.array([12, 12, 12]))
     for row in range(3):
         alone = {key: value[row : row + 1] for key, value in features.items()}
@@ -109,9 +110,9 @@ def test_a_row_does_not_depend_on_its_batch(name):
 
 
 def test_a_row_ends_at_its_eos_or_its_own_limit():
-    model, features = model_of(), inputs_of("translate")
-    free = GreedyDecoder(model).ids(features, "translate", np.array([30, 30, 30]))
-    cut = GreedyDecoder(model).ids(features, "translate", np.array([2, 0, 30]))
+    decoder, features = greedy_of(), inputs_of("translate")
+    free = decoder.ids(features, "translate", np.array([30, 30, 30]))
+    cut = decoder.ids(features, "translate", np.array([2, 0, 30]))
     assert cut == [free[0][:2], [], free[2]]
 
 
@@ -120,11 +121,11 @@ def test_decoding_stops_when_all_rows_have_ended():
     table = model.net_language_words.softmax_table
     before = table.numpy()
     steps = []
-    decode_step = model.step
+    decode = model.decode
 
     def counted(*args):
         tf.py_function(lambda: steps.append(1), [], [])
-        return decode_step(*args)
+        return decode(*args)
 
     try:
         # Of two opposite scores one is positive, all others are zero: EOS or id 2.
@@ -133,7 +134,7 @@ def test_decoding_stops_when_all_rows_have_ended():
         ended = np.zeros_like(before)
         ended[1], ended[2] = direction, -direction
         table.assign(ended)
-        model.step = counted
+        model.decode = counted
         ids = GreedyDecoder(model).ids(
             inputs_of("translate"), "translate", np.array([40, 40, 40])
         )
@@ -141,7 +142,7 @@ def test_decoding_stops_when_all_rows_have_ended():
         assert longest < 40
         assert len(steps) == longest + 1
     finally:
-        del model.step
+        del model.decode
         table.assign(before)
 
 
@@ -154,14 +155,14 @@ def test_until_eos_drops_the_end_and_what_follows():
 
 def test_class_probabilities_are_the_softmax_of_the_scores():
     model, features = model_of(), inputs_of("classify")
-    got = GreedyDecoder(model).probabilities(features, "classify")
+    got = greedy_of().probabilities(features, "classify")
     scores = model.classify(model.encode(features, "classify"), "classify").numpy()
     expected = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_decoding_is_traced_once_for_all_lengths_and_batch_sizes():
-    decoder, features = GreedyDecoder(model_of()), inputs_of("translate")
+    decoder, features = greedy_of(), inputs_of("translate")
     decoder.ids(features, "translate", np.array([4, 4, 4]))
     decoder.ids({"inputs": features["inputs"][:2, :5]}, "translate", np.array([9, 3]))
     assert decoder._function("translate").experimental_get_tracing_count() == 1

@@ -1,0 +1,124 @@
+"""Decodes a file line by line; a broken line does not lose the others."""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from t2t_multimodel.decoding.decoder import Decoder
+from t2t_multimodel.errors import UserError
+
+_BATCHES_SORTED_TOGETHER = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodedLine:
+    """What became of one line.
+
+    Attributes:
+        number: Of the line, from 1.
+        text: What it decoded to, in one line; empty for empty and broken lines.
+        error: What is wrong with the line; empty if nothing is.
+    """
+
+    number: int
+    text: str
+    error: str = ""
+
+
+def decode_lines(
+    decoder: Decoder,
+    problem: str,
+    lines: Iterable[bytes],
+    *,
+    max_length: int | None = None,
+) -> Iterator[DecodedLine]:
+    """Yields what each line decodes to, in their order.
+
+    Args:
+        decoder: Decodes.
+        problem: Name of the problem.
+        lines: UTF-8, without the line's end: texts, or paths of images or sounds.
+        max_length: See `Decoder.decode`.
+    """
+    numbered = enumerate(lines, start=1)
+    size = _BATCHES_SORTED_TOGETHER * decoder.batch_size
+    while window := list(itertools.islice(numbered, size)):
+        prepared: dict[int, np.ndarray] = {}
+        errors: dict[int, str] = {}
+        for number, line in window:
+            try:
+                text = _decode_utf8(line).strip()
+                if text:
+                    prepared[number] = decoder.prepare(problem, text)
+            except UserError as error:
+                errors[number] = str(error)
+        results = decoder.decode_prepared(
+            problem, list(prepared.values()), max_length=max_length
+        )
+        texts = {
+            number: in_one_line(result.text)
+            for number, result in zip(prepared, results, strict=True)
+        }
+        for number, _ in window:
+            yield DecodedLine(number, texts.get(number, ""), errors.get(number, ""))
+
+
+def read_lines(path: str | os.PathLike) -> list[bytes]:
+    """Returns the lines of a file.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    return content.removesuffix(b"\n").split(b"\n") if content else []
+
+
+def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
+    """Writes a file that appears when it is complete.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{in_one_line(line)}\n" for line in lines)
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Refuses, before any work is done, a path that cannot be written.
+
+    Raises:
+        UserError: If the folder is not there, or the path is a folder.
+    """
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: {path.parent} is not a folder; make it")
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder; give a file in it")
+
+
+def in_one_line(text: str) -> str:
+    """Returns the text with the ends of lines in it made spaces."""
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def _decode_utf8(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"not UTF-8 at byte {error.start} ({error.reason}); convert the file, e.g. "
+            "with iconv"
+        ) from None

@@ -1,0 +1,305 @@
+"""Raw inputs of every kind through a run read back from its folder."""
+
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.data.pipeline import eval_dataset
+from t2t_multimodel.decoding.decode_hparams import DecodeHParams
+from t2t_multimodel.decoding.decoder import load_decoder
+from t2t_multimodel.decoding.interactive import Prompt
+from t2t_multimodel.decoding.lines import (
+    check_writable,
+    decode_lines,
+    read_lines,
+    write_lines,
+)
+from t2t_multimodel.decoding.raw_inputs import batch_inputs, read_input
+from t2t_multimodel.errors import UserError
+from tests.decoding import tiny_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return tiny_run.write_tiny_run(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def decoder(run):
+    return load_decoder(run, hparams=DecodeHParams(batch_size=2, extra_length=3))[0]
+
+
+def write_wav(path, samples, rate=8000):
+    encoded = tf.audio.encode_wav(samples[:, None], rate)
+    path.write_bytes(encoded.numpy())
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Returns a folder with a.png, b.png, a.wav and files that are neither."""
+    folder = tmp_path_factory.mktemp("files")
+    generator = np.random.default_rng(3)
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(tiny_run.png(generator, 11))
+    (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:60])
+    (folder / "text.png").write_text("hello")
+    write_wav(folder / "a.wav", tiny_run.wave(generator, 2000))
+    write_wav(folder / "fast.wav", tiny_run.wave(generator, 2000), rate=16000)
+    return folder
+
+
+def test_the_latest_checkpoint_is_loaded(run):
+    assert load_decoder(run, problem_names=["look_tiny"])[1] == 7
+
+
+@pytest.mark.parametrize("problem", tiny_run.problems(), ids=lambda p: p.name)
+def test_raw_inputs_are_prepared_as_the_data_was(run, decoder, problem):
+    raw = [e["inputs"] for e in problem.examples("test", tmp_dir=None, seed=1)]
+    rows = [decoder.prepare(problem.name, r) for r in raw]
+    data = eval_dataset(
+        problem, run.data_dir, "test", batch_size=64, examples_per_batch=8
+    )
+    (batch,) = data.as_numpy_iterator()
+    ours = batch_inputs(problem.inputs, rows)
+    assert set(ours) == set(batch) & {"inputs", "inputs_length"}
+    length = ours["inputs"].shape[1]
+    np.testing.assert_array_equal(ours["inputs"], batch["inputs"][:, :length])
+    assert not batch["inputs"][:, length:].any()
+    if "inputs_length" in ours:
+        np.testing.assert_array_equal(ours["inputs_length"], batch["inputs_length"])
+
+
+def test_results_come_in_the_order_of_the_inputs(decoder):
+    alone = [
+        decoder.decode("translate_tiny", [sentence])[0]
+        for sentence in tiny_run.SENTENCES
+    ]
+    assert decoder.decode("translate_tiny", tiny_run.SENTENCES) == alone
+    backwards = decoder.decode("translate_tiny", tiny_run.SENTENCES[::-1])
+    assert backwards == alone[::-1]
+    assert len({result.text for result in alone}) > 1
+
+
+def test_nothing_decodes_to_nothing(decoder):
+    assert decoder.decode("translate_tiny", []) == []
+
+
+def test_texts_end_at_their_input_plus_extra_length(decoder):
+    (row,) = [decoder.prepare("translate_tiny", "a dog")]
+    for result in decoder.decode("translate_tiny", ["a dog"]):
+        assert result.num_symbols <= len(row) + 3
+    (short,) = decoder.decode("translate_tiny", ["a dog"], max_length=2)
+    assert short.num_symbols <= 2
+
+
+def test_classes_come_best_first_with_probabilities(decoder, files):
+    by_path, by_bytes = decoder.decode(
+        "look_tiny", [files / "a.png", (files / "a.png").read_bytes()]
+    )
+    assert by_path == by_bytes
+    assert by_path.text == by_path.classes[0].name
+    assert [tiny_run.COLOURS[s.index] for s in by_path.classes] == [
+        s.name for s in by_path.classes
+    ]
+    probabilities = [s.probability for s in by_path.classes]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert len(probabilities) == 5 and 0 < sum(probabilities) <= 1.0
+
+
+def test_sounds_are_paths_or_waveforms(decoder, files):
+    waveform = tf.audio.decode_wav((files / "a.wav").read_bytes())[0].numpy()[:, 0]
+    by_path, by_samples = decoder.decode(
+        "listen_tiny", [str(files / "a.wav"), waveform]
+    )
+    assert by_path == by_samples
+
+
+@pytest.mark.parametrize(
+    "problem,raw,message",
+    [
+        ("look_tiny", "missing.png", "cannot read .*missing.png: No such file"),
+        ("look_tiny", "a\0b", "is not the path of a file"),
+        ("look_tiny", "cut.png", "image .*cut.png is broken: "),
+        ("look_tiny", "text.png", "image .*text.png: .*neither PNG nor JPEG"),
+        ("look_tiny", b"GIF89a", "the image: .*neither PNG nor JPEG"),
+        ("look_tiny", 3, "expected the path of a file, got int"),
+        ("look_tiny", ".", "cannot read .*: Is a directory"),
+        ("listen_tiny", "missing.wav", "cannot read .*missing.wav"),
+        ("listen_tiny", "fast.wav", "16000 samples a second.*8000"),
+        ("listen_tiny", "text.png", "is not a WAV file"),
+        ("listen_tiny", np.zeros((3, 2), "float32"), "float32 waveform of one dim"),
+        ("listen_tiny", np.zeros(0, "float32"), "at least one sample"),
+        ("listen_tiny", np.zeros(4), "got float64 of shape"),
+        ("translate_tiny", b"bytes", "expected a text, got bytes"),
+        ("lok_tiny", "x", "did you mean 'look_tiny'"),
+    ],
+)
+def test_inputs_that_cannot_be_read_are_told(decoder, files, problem, raw, message):
+    if isinstance(raw, str) and "\0" not in raw and problem != "translate_tiny":
+        raw = str(files / raw)
+    with pytest.raises(UserError, match=message) as error:
+        decoder.decode(problem, [raw])
+    assert "\n" not in str(error.value)
+
+
+def test_class_labels_are_no_inputs():
+    with pytest.raises(UserError, match="kind class_label cannot be decoded"):
+        read_input(tiny_run.Look.targets, "red")
+
+
+def test_a_broken_line_does_not_lose_the_others(decoder, files):
+    lines = [
+        str(files / "a.png").encode(),
+        b"",
+        b"nowhere.png",
+        b"\xff\xfe",
+        str(files / "b.png").encode() + b"\r",
+    ]
+    got = list(decode_lines(decoder, "look_tiny", lines))
+    assert [line.number for line in got] == [1, 2, 3, 4, 5]
+    expected = decoder.decode("look_tiny", [files / "a.png", files / "b.png"])
+    texts = [expected[0].text, "", "", "", expected[1].text]
+    assert [line.text for line in got] == texts
+    assert [bool(line.error) for line in got] == [False, False, True, True, False]
+    assert "cannot read nowhere.png" in got[2].error
+    assert "not UTF-8 at byte 0" in got[3].error
+
+
+def test_lines_come_back_as_they_were_written(tmp_path):
+    path = tmp_path / "out"
+    write_lines(path, ["één", "", "two\nlines\rhere"])
+    assert read_lines(path) == ["één".encode(), b"", b"two lines here"]
+    write_lines(path, [])
+    assert read_lines(path) == []
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_without_a_last_line_end_loses_nothing(tmp_path):
+    (tmp_path / "in").write_bytes(b"one\ntwo\x85still two")
+    assert read_lines(tmp_path / "in") == [b"one", b"two\x85still two"]
+
+
+def test_files_that_cannot_be_read_or_written_are_told(tmp_path):
+    with pytest.raises(UserError, match="cannot read .*nothing: No such file"):
+        read_lines(tmp_path / "nothing")
+    with pytest.raises(UserError, match="cannot write .*: it is a folder"):
+        check_writable(tmp_path)
+    for function in (check_writable, lambda path: write_lines(path, ["x"])):
+        with pytest.raises(UserError, match="cannot write .*no"):
+            function(tmp_path / "no" / "out")
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("", (32, 50)),
+        ("batch_size=4", (4, 50)),
+        (" extra_length = 0 , beam_size=1,", (32, 0)),
+    ],
+)
+def test_decode_hparams_are_read(text, expected):
+    hparams = DecodeHParams.parse(text)
+    assert (hparams.batch_size, hparams.extra_length) == expected
+
+
+@pytest.mark.parametrize(
+    "text,message",
+    [
+        ("beam_size=4", "beam_size is not offered: decoding is greedy"),
+        ("alpha=0.6", "alpha is not offered"),
+        ("batchsize=4", "did you mean 'batch_size'"),
+        ("batch_size=x", "'batch_size=x' must be batch_size=a whole number"),
+        ("batch_size", "must be batch_size=a whole number"),
+        ("batch_size=0", "batch_size=0 must be positive"),
+        ("extra_length=-1", "extra_length=-1 must not be negative"),
+    ],
+)
+def test_wrong_decode_hparams_are_told(text, message):
+    with pytest.raises(UserError, match=message):
+        DecodeHParams.parse(text)
+
+
+def talk(decoder, *typed):
+    """Returns what the prompt says to the lines, its greeting left out."""
+    said, lines = [], iter(typed)
+
+    def read(prompt):
+        said.append(prompt)
+        line = next(lines, EOFError())
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+    Prompt(decoder, "translate_tiny", read=read, say=said.append).run()
+    return said[said.index("translate_tiny> ") :]
+
+
+def test_the_prompt_decodes_and_changes_problems(decoder, files):
+    picture = str(files / "a.png")
+    said = talk(decoder, "a dog", "pr=look_tiny", picture, "pr=1", "  ", "q")
+    (text,) = decoder.decode("translate_tiny", ["a dog"])
+    (colour,) = decoder.decode("look_tiny", [picture])
+    assert said[1] == text.text
+    assert said[3] == "look_tiny takes the path of a PNG or JPEG file"
+    best = colour.classes[0]
+    assert said[5] == f"{best.probability:7.2%}  {best.name}"
+    assert said[11:] == [
+        "caption_tiny takes the path of a PNG or JPEG file",
+        "caption_tiny> ",
+        "caption_tiny> ",
+    ]
+
+
+def test_the_prompt_limits_the_length(decoder):
+    said = talk(decoder, "dl=1", "a dog", "dl=0", "a dog")
+    assert said[2] == decoder.decode("translate_tiny", ["a dog"], max_length=1)[0].text
+    assert said[5] == decoder.decode("translate_tiny", ["a dog"])[0].text
+
+
+@pytest.mark.parametrize(
+    "line,message",
+    [
+        ("pr=lok_tiny", "error: .*did you mean 'look_tiny'"),
+        ("pr=9", "error: pr=9: numbers go from 0 to 4"),
+        ("pr=-1", "error: no problem of this model named '-1'"),
+        ("dl=x", "error: dl=x must be a whole number"),
+        ("dl=-3", "error: dl=-3 must be a whole number"),
+    ],
+)
+def test_the_prompt_goes_on_after_a_mistake(decoder, line, message):
+    said = talk(decoder, line, "q")
+    assert said[2:] == ["translate_tiny> "]
+    assert re.search(message, said[1]), said
+
+
+def test_the_prompt_goes_on_after_an_unreadable_file(decoder):
+    said = talk(decoder, "pr=listen_tiny", "nowhere.wav")
+    assert said[3].startswith("error: cannot read sound nowhere.wav")
+    assert said[-1] == ""
+
+
+def test_the_prompt_ends_with_the_input_or_a_break(decoder):
+    assert talk(decoder) == ["translate_tiny> ", ""]
+    assert talk(decoder, KeyboardInterrupt()) == ["translate_tiny> ", ""]
+
+
+def test_the_prompt_lists_problems_and_commands(decoder):
+    said = talk(decoder, "?", "q")
+    assert "  * 0 translate_tiny" in said
+    assert "    2 look_tiny" in said
+    assert any("pr=NAME" in line for line in said)
+
+
+def test_a_line_that_is_not_utf_8_is_asked_for_again(decoder):
+    broken = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    said = talk(decoder, broken, "q")
+    assert said[1].startswith("that line is not UTF-8 (invalid start byte)")
+
+
+def test_paths_may_begin_at_home(decoder, files, monkeypatch):
+    monkeypatch.setenv("HOME", str(files))
+    assert decoder.decode("look_tiny", ["~/a.png", pathlib.Path("~/a.png")])
