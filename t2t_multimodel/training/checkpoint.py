@@ -28,19 +28,18 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.training.optimizer import variables_by_path
-
-WEIGHTS = "weights"
-"""The group of variables that `load_weights` reads."""
+from t2t_multimodel.training.optimizer import Adam, variables_by_path
 
 _NAME = re.compile(r"model\.ckpt-(\d+)")
 _PARTIAL = ".partial"
+_WEIGHTS = "weights"  # first part of the names of variables
+_SLOTS = "optimizer"
 _FORMAT_VERSION = 1
 _NAMED_AT_MOST = 5  # differences told in an error
 
 
 class Stateful(Protocol):
-    """What has a state on the host, e.g. `Adam` and `ProblemChoice`."""
+    """What has a state on the host, e.g. a `ProblemChoice`."""
 
     def get_state(self) -> Any:
         """Returns the state as JSON can write it."""
@@ -59,10 +58,10 @@ class Checkpoints:
 
     Args:
         directory: The output directory; made if it is not there.
-        variables: Group (`"weights"`, `"optimizer"`) to path to variable.
-        step: int64 scalar variable, the number of updates done.
-        states: Name to object with a state on the host.
+        model: The built model; all its weights are kept.
+        optimizer: `Adam`; its slots and counts are kept.
         iterators: Problem name to `tf.data` iterator.
+        states: Name to another object with a state on the host.
         keep_max: Checkpoints to keep, the newest; 0 means all.
         is_chief: Whether this worker writes variables and tidies up.
         barrier: Called in `save` when this worker's files are on the disk; returns
@@ -72,80 +71,95 @@ class Checkpoints:
     def __init__(
         self,
         directory: str | os.PathLike,
-        variables: Mapping[str, Mapping[str, tf.Variable]],
         *,
-        step: tf.Variable,
-        states: Mapping[str, Stateful] | None = None,
+        model: Any,
+        optimizer: Adam,
         iterators: Mapping[str, Any] | None = None,
+        states: Mapping[str, Stateful] | None = None,
         keep_max: int = 20,
         is_chief: bool = True,
         barrier: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = pathlib.Path(directory)
-        self.step = step
         self.keep_max = keep_max
         self.is_chief = is_chief
-        self._variables = _named(variables)
-        self._states = dict(states or {})
+        self._variables = _named(_WEIGHTS, variables_by_path(model.weights))
+        self._variables |= _named(_SLOTS, optimizer.slots)
+        self._states: dict[str, Stateful] = {"optimizer": optimizer, **(states or {})}
         self._iterators = {
             name: tf.train.Checkpoint(iterator=iterator)
             for name, iterator in (iterators or {}).items()
         }
         self._barrier = barrier
+        self._last_step: int | None = None  # saved or restored
         if is_chief:
             self.directory.mkdir(parents=True, exist_ok=True)
             # What a run that was killed had begun to write or to remove.
             for partial in self.directory.glob(f"model.ckpt-*{_PARTIAL}"):
                 shutil.rmtree(partial)
 
-    def save(self) -> pathlib.Path:
-        """Writes a checkpoint of the current step, unless it is there already.
+    def save(self, step: int) -> pathlib.Path:
+        """Writes a checkpoint, unless the step was just saved or restored.
+
+        Args:
+            step: Updates done.
 
         Returns:
             Its directory.
         """
-        step = int(self.step.numpy())
         final = checkpoint_path(self.directory, step)
-        if final.exists():
+        if step == self._last_step:
             return final
         partial = final.with_name(final.name + _PARTIAL)
         partial.mkdir(parents=True, exist_ok=True)
         for name, iterator in self._iterators.items():
-            iterator.write(str(partial / _data_file(name)))
+            file = _data_file(name)
+            iterator.write(str(partial / file))
+            _sync_all(partial, f"{file}.")
         if self.is_chief:
             _write_variables(partial, self._variables)
             (partial / "checkpoint.json").write_text(self._description(step))
-        for file in partial.iterdir():
-            _sync(file)
+            _sync_all(partial, "variables.")
+            _sync_all(partial, "checkpoint.")
         self._barrier()
         if self.is_chief:
             _sync(partial)
+            if final.exists():  # of a run that went on from an earlier step
+                _remove(final)
             os.rename(partial, final)
             _sync(self.directory)
-            self._remove_old()
+            steps = checkpoint_steps(self.directory)
+            for old in steps[: -self.keep_max] if self.keep_max else []:
+                _remove(checkpoint_path(self.directory, old))
+        self._last_step = step
         return final
 
-    def restore(self, step: int | None = None, *, strict: bool = True) -> int | None:
+    def restore_latest(self, *, strict: bool = True) -> int:
+        """Brings back the newest checkpoint; see `restore`.
+
+        Returns:
+            Its step; 0 if there is none, and then nothing is changed.
+        """
+        step = self.latest_step()
+        if step is None:
+            return 0
+        self.restore(step, strict=strict)
+        return step
+
+    def restore(self, step: int, *, strict: bool = True) -> None:
         """Brings back the state of a step.
 
         Args:
-            step: The step; `None` means the latest.
+            step: The step.
             strict: Whether the checkpoint must hold exactly the variables and
                 positions of this run. Otherwise what it lacks keeps its first value,
                 and what else it has is not read: how a run goes on with more or
                 fewer problems.
 
-        Returns:
-            The step; `None` if there is no checkpoint and no step was asked for.
-
         Raises:
             UserError: If that checkpoint is not there, or holds other variables; the
                 message names them.
         """
-        if step is None:
-            step = self.latest()
-            if step is None:
-                return None
         path = checkpoint_path(self.directory, step)
         description = _read_description(path)
         _check(path, description["variables"], self._variables, strict=strict)
@@ -163,10 +177,9 @@ class Checkpoints:
                     f"{path} has no position in the data of {name!r}; it was trained "
                     "without that problem"
                 )
-        self.step.assign(step)
-        return step
+        self._last_step = step
 
-    def latest(self) -> int | None:
+    def latest_step(self) -> int | None:
         """Returns the step of the newest checkpoint, `None` if there is none."""
         steps = checkpoint_steps(self.directory)
         return steps[-1] if steps else None
@@ -179,15 +192,6 @@ class Checkpoints:
             "states": {n: state.get_state() for n, state in self._states.items()},
         }
         return json.dumps(description) + "\n"
-
-    def _remove_old(self) -> None:
-        steps = checkpoint_steps(self.directory)
-        for step in steps[: -self.keep_max] if self.keep_max else []:
-            path = checkpoint_path(self.directory, step)
-            # A kill in the middle must not leave half of one under its good name.
-            partial = path.with_name(path.name + _PARTIAL)
-            os.rename(path, partial)
-            shutil.rmtree(partial)
 
 
 def checkpoint_path(directory: str | os.PathLike, step: int) -> pathlib.Path:
@@ -229,19 +233,15 @@ def load_weights(path: str | os.PathLike, model: Any) -> int:
             )
         path = checkpoint_path(path, steps[-1])
     description = _read_description(path)
-    wanted = _named({WEIGHTS: variables_by_path(model.weights)})
+    wanted = _named(_WEIGHTS, variables_by_path(model.weights))
     stored = {n: s for n, s in description["variables"].items() if n in wanted}
     _check(path, stored, wanted, strict=True)
     _read_variables(path, wanted)
     return description["step"]
 
 
-def _named(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        f"{group}/{path}": variable
-        for group, variables in groups.items()
-        for path, variable in variables.items()
-    }
+def _named(group: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{group}/{path}": variable for path, variable in variables.items()}
 
 
 def _data_file(problem_name: str) -> str:
@@ -336,3 +336,16 @@ def _sync(path: pathlib.Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_all(directory: pathlib.Path, prefix: str) -> None:
+    for file in directory.iterdir():
+        if file.name.startswith(prefix):
+            _sync(file)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Removes a checkpoint; a kill leaves none of it under its good name."""
+    removed = path.with_name(f"{path.name}.old{_PARTIAL}")
+    os.rename(path, removed)
+    shutil.rmtree(removed)

@@ -9,12 +9,13 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from t2t_multimodel.errors import UserError
 
 FILE_NAME = "metrics.jsonl"
+"""Its name in the output directory."""
 
 
 class Record(NamedTuple):
@@ -39,7 +40,7 @@ class MetricsLog:
     """Appends to `metrics.jsonl`; every call is on the disk's way when it returns.
 
     Args:
-        directory: The output directory; made if it is not there.
+        path: The file; made, with its folder, if it is not there.
         restored_step: The step from which a run goes on. Lines of later steps, and
             half a line that a killed run left, are dropped: the file of a continued
             run is that of one that never stopped.
@@ -48,8 +49,8 @@ class MetricsLog:
         UserError: If a line but the last is not as this class writes it.
     """
 
-    def __init__(self, directory: str | os.PathLike, restored_step: int = 0) -> None:
-        path = pathlib.Path(directory) / FILE_NAME
+    def __init__(self, path: str | os.PathLike, restored_step: int = 0) -> None:
+        path = pathlib.Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             kept = [r for r in read_metrics(path) if r.step <= restored_step]
@@ -59,19 +60,19 @@ class MetricsLog:
         self._file = path.open("a", encoding="utf-8")
 
     def write(
-        self, step: int, problem: str, split: str, metrics: Mapping[str, Any]
+        self, step: int, problem: str, split: str, metric: str, value: Any
     ) -> None:
-        """Appends a line for each metric.
+        """Appends a line.
 
         Args:
             step: Updates done.
             problem: Problem name; empty for the whole run.
             split: `train`, `dev` or `test`.
-            metrics: Metric name to number, of Python, NumPy or TensorFlow.
+            metric: Name of the metric.
+            value: A number of Python, NumPy or TensorFlow.
         """
-        for metric, value in metrics.items():
-            record = Record(int(step), problem, split, metric, float(value))
-            self._file.write(_line(record))
+        record = Record(int(step), problem, split, metric, float(value))
+        self._file.write(_line(record))
         self._file.flush()
 
     def close(self) -> None:

@@ -68,10 +68,7 @@ class Adam:
                     tf.zeros(variable.shape, variable.dtype), trainable=False
                 )
         self._num_updates = tf.Variable(
-            tf.zeros([len(self.variables)], tf.int64),
-            trainable=False,
-            # All replicas count the same updates.
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            tf.zeros([len(self.variables)], tf.int64), trainable=False
         )
 
     def apply(self, gradients: Sequence[Any], learning_rate: Any) -> tf.Tensor:
@@ -82,7 +79,8 @@ class Adam:
             learning_rate: T2T's number, float or scalar tensor.
 
         Returns:
-            float32 scalar: the global norm of the gradients before clipping.
+            float32 scalar: the global norm of the gradients before clipping. If it is
+            not finite, nothing was updated or counted.
 
         Raises:
             ValueError: If there is not one gradient a variable.
@@ -95,12 +93,29 @@ class Adam:
         used = [i for i, gradient in enumerate(gradients) if gradient is not None]
         if not used:
             return tf.zeros(())
-        dense, norm = self._clipped([tf.convert_to_tensor(gradients[i]) for i in used])
+        dense = [tf.convert_to_tensor(gradients[i]) for i in used]
+        norm = tf.linalg.global_norm(dense)
         rate = tf.cast(learning_rate, tf.float32) / self.learning_rate_divisor
-        powers = self._count(used)
+
+        def update() -> tf.Tensor:
+            self._update(used, self._clipped(dense, norm), rate)
+            return norm
+
+        return tf.cond(tf.math.is_finite(norm), update, lambda: norm)
+
+    def _clipped(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> list[tf.Tensor]:
+        if not self.clip_grad_norm:
+            return gradients
+        factor = self.clip_grad_norm / tf.maximum(norm, self.clip_grad_norm)
+        return [gradient * factor for gradient in gradients]
+
+    def _update(
+        self, used: list[int], gradients: list[tf.Tensor], rate: tf.Tensor
+    ) -> None:
         paths = list(self.variables)
+        powers = self._count(used)
         for index, gradient, beta1_power, beta2_power in zip(
-            used, dense, *powers, strict=True
+            used, gradients, *powers, strict=True
         ):
             path = paths[index]
             # One fused kernel a variable, with just the formula above: half the time
@@ -117,23 +132,18 @@ class Adam:
                 epsilon=self.epsilon,
                 grad=gradient,
             )
-        return norm
-
-    def _clipped(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        norm = tf.linalg.global_norm(gradients)
-        if not self.clip_grad_norm:
-            return gradients, norm
-        # A norm that is not finite gives gradients that are not: the loop sees it in
-        # the norm, and no update passes for a good one.
-        factor = self.clip_grad_norm / tf.maximum(norm, self.clip_grad_norm)
-        return [gradient * factor for gradient in gradients], norm
 
     def _count(self, used: list[int]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Counts an update of the variables `used`; returns beta1^t and beta2^t."""
         mask = [int(i in set(used)) for i in range(len(self.variables))]
-        self._num_updates.assign_add(tf.constant(mask, tf.int64))
-        counts = tf.gather(self._num_updates.read_value(), used)
-        updates = tf.cast(counts, tf.float32)
+        # On this replica's copy, as below: the replicas count alike, and waiting for
+        # each other within tf.cond is not supported.
+        handle = self._num_updates.handle
+        tf.raw_ops.AssignAddVariableOp(
+            resource=handle, value=tf.constant(mask, tf.int64)
+        )
+        counts = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.int64)
+        updates = tf.cast(tf.gather(counts, used), tf.float32)
         return tf.unstack(self.beta1**updates), tf.unstack(self.beta2**updates)
 
     def get_state(self) -> dict[str, int]:

@@ -68,6 +68,12 @@ class ProblemChoice:
             return dict.fromkeys(self.names, 1.0)
         return dict(zip(self.names, map(float, self._weights()), strict=True))
 
+    def sets(self) -> list[tuple[str, ...]]:
+        """Returns the sets of problems that a step may train."""
+        if self.mode == "distributed":
+            return [self.names]
+        return [(name,) for name in self.names]
+
     def draw(self, step: int) -> tuple[str, ...]:
         """Returns the names of the problems that a step trains."""
         if self.mode == "distributed":
@@ -78,7 +84,7 @@ class ProblemChoice:
         index = min(int(np.searchsorted(bounds, drawn, "right")), len(bounds) - 1)
         return (self.names[index],)
 
-    def observe(self, losses: Mapping[str, float]) -> None:
+    def learn(self, losses: Mapping[str, float]) -> None:
         """Takes the training losses of a step, in nats, by problem name.
 
         T2T averages the total loss: with the experts' balance loss.

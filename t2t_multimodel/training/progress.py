@@ -17,8 +17,8 @@ class Progress:
     Use as a context manager, so that the bar ends its line also after an error.
 
     Args:
-        total_steps: The step at which training ends.
-        first_step: The step at which it begins or goes on.
+        first_step: The step at which training begins or goes on.
+        total_steps: The step at which it ends.
         stream: Where to; a bar if it is a terminal, otherwise plain lines.
         interval_seconds: Time between two plain lines.
         clock: Returns seconds; for tests.
@@ -26,9 +26,9 @@ class Progress:
 
     def __init__(
         self,
+        first_step: int,
         total_steps: int,
         *,
-        first_step: int = 0,
         stream: TextIO | None = None,
         interval_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
@@ -51,22 +51,25 @@ class Progress:
                 dynamic_ncols=True,
             )
 
-    def update(self, losses: Mapping[str, float], num_tokens: int) -> None:
-        """Counts a step.
+    def update(
+        self, step: int, losses: Mapping[str, float], num_tokens: Mapping[str, int]
+    ) -> None:
+        """Shows a step.
 
         Args:
+            step: Updates done, this one included.
             losses: Problem name to loss of this step, in nats a target. What is
                 shown is smoothed; a problem keeps its last one until its next step.
-            num_tokens: Targets of the step, over all problems and replicas.
+            num_tokens: Problem name to targets of this step, over all replicas.
         """
-        self.step += 1
-        self._num_tokens += num_tokens
+        num_steps, self.step = step - self.step, step
+        self._num_tokens += sum(num_tokens.values())
         for name, loss in losses.items():
             old = self._losses.get(name, float(loss))
             self._losses[name] = _SMOOTHING * old + (1 - _SMOOTHING) * float(loss)
         if self._bar is not None:
             self._bar.set_postfix_str(self._text(), refresh=False)
-            self._bar.update()
+            self._bar.update(num_steps)
             return
         now = self._clock()
         due = now - self._last_line >= self._interval_seconds

@@ -9,6 +9,7 @@ from t2t_multimodel.errors import UserError
 from t2t_multimodel.training import checkpoint
 from t2t_multimodel.training.checkpoint import Checkpoints, load_weights
 from t2t_multimodel.training.optimizer import Adam, variables_by_path
+from t2t_multimodel.training.problem_choice import ProblemChoice
 
 
 class Net(keras.Model):
@@ -39,16 +40,22 @@ class Run:
         for i, variable in enumerate(self.variables.values()):
             variable.assign(tf.random.stateless_normal(variable.shape, seed=(0, i)))
         self.adam = Adam(self.variables)
-        self.step = tf.Variable(0, dtype=tf.int64)
+        self.step = 0
         self.iterators = {name: _data(i) for i, name in enumerate(problems)}
         self.checkpoints = Checkpoints(
             directory,
-            {"weights": self.variables, "optimizer": self.adam.slots},
-            step=self.step,
-            states={"adam": self.adam},
+            model=self.net,
+            optimizer=self.adam,
             iterators=self.iterators,
             **options,
         )
+
+    def save(self):
+        return self.checkpoints.save(self.step)
+
+    def restored(self, **options):
+        self.step = self.checkpoints.restore_latest(**options)
+        return self
 
     def train(self, num_steps):
         for _ in range(num_steps):
@@ -57,10 +64,10 @@ class Run:
                 tf.fill(v.shape, drawn[0] - float(i) * drawn[-1])
                 for i, v in enumerate(self.variables.values())
             ]
-            if int(self.step) % 2:
+            if self.step % 2:
                 gradients[-1] = None
             self.adam.apply(gradients, 5.0)
-            self.step.assign_add(1)
+            self.step += 1
         return self
 
     def state(self):
@@ -77,10 +84,9 @@ def test_a_continued_run_equals_one_that_never_stopped(tmp_path):
     whole = Run(tmp_path / "whole").train(9)
 
     stopped = Run(tmp_path / "stopped").train(5)
-    assert stopped.checkpoints.save() == tmp_path / "stopped" / "model.ckpt-5"
+    assert stopped.save() == tmp_path / "stopped" / "model.ckpt-5"
     continued = Run(tmp_path / "stopped")
-    assert continued.checkpoints.restore() == 5
-    assert int(continued.step) == 5
+    assert continued.restored().step == 5
     continued.train(4)
 
     assert_same_state(whole, continued)
@@ -88,8 +94,8 @@ def test_a_continued_run_equals_one_that_never_stopped(tmp_path):
 
 def test_an_empty_directory_has_nothing_to_restore(tmp_path):
     run = Run(tmp_path / "new")
-    assert run.checkpoints.latest() is None
-    assert run.checkpoints.restore() is None
+    assert run.checkpoints.latest_step() is None
+    assert run.checkpoints.restore_latest() == 0
     with pytest.raises(UserError, match="no checkpoint .*; steps there are: none"):
         run.checkpoints.restore(7)
 
@@ -97,10 +103,10 @@ def test_an_empty_directory_has_nothing_to_restore(tmp_path):
 def test_keeps_the_newest_and_restores_any_of_them(tmp_path):
     run = Run(tmp_path, keep_max=2)
     for _ in range(4):
-        run.train(3).checkpoints.save()
+        run.train(3).save()
     assert checkpoint.checkpoint_steps(tmp_path) == [9, 12]
-    assert run.checkpoints.latest() == 12
-    assert run.checkpoints.restore(9) == 9
+    assert run.checkpoints.latest_step() == 12
+    run.checkpoints.restore(9)
     assert_same_state(run, Run(tmp_path / "other").train(9))
     with pytest.raises(UserError, match="steps there are: 9, 12"):
         run.checkpoints.restore(3)
@@ -109,13 +115,13 @@ def test_keeps_the_newest_and_restores_any_of_them(tmp_path):
 def test_keep_max_zero_keeps_all(tmp_path):
     run = Run(tmp_path, keep_max=0)
     for _ in range(3):
-        run.train(1).checkpoints.save()
+        run.train(1).save()
     assert checkpoint.checkpoint_steps(tmp_path) == [1, 2, 3]
 
 
 def test_every_variable_is_in_the_file_under_its_path(tmp_path):
     run = Run(tmp_path).train(1)
-    path = run.checkpoints.save()
+    path = run.save()
     stored = dict(tf.train.list_variables(str(path / "variables")))
     want = {f"weights/{p}": list(v.shape) for p, v in run.variables.items()}
     want |= {f"optimizer/{p}": list(v.shape) for p, v in run.adam.slots.items()}
@@ -147,36 +153,56 @@ def test_a_kill_at_any_moment_leaves_a_usable_checkpoint(
     tmp_path, monkeypatch, function, call
 ):
     run = Run(tmp_path, keep_max=1).train(2)
-    run.checkpoints.save()
+    run.save()
     run.train(3)
     with monkeypatch.context() as patch:
         _die_at(patch, function, call)
         with pytest.raises(Killed):
-            run.checkpoints.save()
+            run.save()
 
     again = Run(tmp_path, keep_max=1)
-    step = again.checkpoints.restore()
+    step = again.restored().step
     assert step in (2, 5)
     assert_same_state(again, Run(tmp_path / "reference").train(step))
-    again.train(5 - step).checkpoints.save()
+    again.train(5 - step).save()
     left = {path.name for path in tmp_path.iterdir()} - {"reference"}
     assert "model.ckpt-5" in left
     assert not [name for name in left if "partial" in name]
 
 
-def test_a_checkpoint_that_is_there_is_not_written_again(tmp_path):
+def test_a_checkpoint_that_was_just_written_is_not_written_again(tmp_path):
     run = Run(tmp_path).train(1)
-    first = run.checkpoints.save()
+    first = run.save()
     before = (first / "checkpoint.json").stat().st_mtime_ns
-    assert run.checkpoints.save() == first
+    assert run.save() == first
+    assert Run(tmp_path).restored().save() == first
     assert (first / "checkpoint.json").stat().st_mtime_ns == before
 
 
+def test_a_run_that_went_back_replaces_what_came_later(tmp_path):
+    run = Run(tmp_path).train(2)
+    run.save()
+    run.train(1).save()
+    run.checkpoints.restore(2)
+    run.step = 2
+    next(run.iterators["a"])
+    run.train(1).save()
+    assert_same_state(Run(tmp_path).restored(), run)
+
+
+def test_other_objects_keep_their_state(tmp_path):
+    choices = [ProblemChoice("adaptive", ["a", "b"]) for _ in range(2)]
+    choices[0].learn({"a": 3.0})
+    Run(tmp_path, states={"choice": choices[0]}).train(1).save()
+    Run(tmp_path, states={"choice": choices[1]}).restored()
+    assert choices[1].get_state() == choices[0].get_state()
+
+
 def test_other_variables_are_refused_and_named(tmp_path):
-    Run(tmp_path).train(1).checkpoints.save()
+    Run(tmp_path).train(1).save()
     other = Run(tmp_path, problems=("a", "c"))
     with pytest.raises(UserError) as error:
-        other.checkpoints.restore()
+        other.restored()
     message = str(error.value)
     assert "has 12 variables, this run 12" in message
     assert "lacks weights/head_c/kernel, weights/head_c/bias" in message
@@ -185,19 +211,19 @@ def test_other_variables_are_refused_and_named(tmp_path):
 
 
 def test_other_shapes_are_refused_and_named(tmp_path):
-    Run(tmp_path).train(1).checkpoints.save()
+    Run(tmp_path).train(1).save()
     other = Run(tmp_path, units=5)
     with pytest.raises(UserError, match=r"head_a/kernel \(4, 3\) instead of \(4, 5\)"):
-        other.checkpoints.restore(strict=False)
+        other.restored(strict=False)
 
 
 def test_a_run_goes_on_with_more_problems(tmp_path):
     two = Run(tmp_path, problems=("a", "b")).train(3)
-    two.checkpoints.save()
+    two.save()
     three = Run(tmp_path, problems=("new", "a", "b"))
     fresh = {path: v.numpy() for path, v in three.variables.items()}
 
-    assert three.checkpoints.restore(strict=False) == 3
+    assert three.restored(strict=False).step == 3
 
     for path, variable in three.variables.items():
         want = fresh[path] if path.startswith("head_new") else two.variables[path]
@@ -209,22 +235,22 @@ def test_a_run_goes_on_with_more_problems(tmp_path):
 
 
 def test_a_missing_position_is_refused(tmp_path):
-    Run(tmp_path).train(1).checkpoints.save()
+    Run(tmp_path).train(1).save()
     other = Run(tmp_path)
     more = Checkpoints(
         tmp_path,
-        {"weights": other.variables, "optimizer": other.adam.slots},
-        step=other.step,
+        model=other.net,
+        optimizer=other.adam,
         iterators={"c": other.iterators["a"]},
     )
     with pytest.raises(UserError, match="no position in the data of 'c'"):
-        more.restore()
+        more.restore_latest()
 
 
 def test_loads_weights_from_a_run_with_more_problems(tmp_path):
     run = Run(tmp_path, problems=("a", "b")).train(2)
-    run.checkpoints.save()
-    run.train(1).checkpoints.save()
+    run.save()
+    run.train(1).save()
     net = Net(problems=("b",))
 
     assert load_weights(tmp_path, net) == 3
@@ -235,20 +261,20 @@ def test_loads_weights_from_a_run_with_more_problems(tmp_path):
 def test_weights_that_are_not_there_are_named(tmp_path):
     with pytest.raises(UserError, match="is no checkpoint, and there is none in it"):
         load_weights(tmp_path, Net())
-    Run(tmp_path, problems=("a",)).checkpoints.save()
+    Run(tmp_path, problems=("a",)).save()
     with pytest.raises(UserError, match="lacks weights/head_b/kernel"):
         load_weights(tmp_path, Net(problems=("a", "b")))
 
 
 def test_a_file_of_another_version_or_kind_is_refused(tmp_path):
     run = Run(tmp_path).train(1)
-    file = run.checkpoints.save() / "checkpoint.json"
+    file = run.save() / "checkpoint.json"
     file.write_text('{"format_version": 99}')
     with pytest.raises(UserError, match="format version 99, this program reads 1"):
-        run.checkpoints.restore()
+        run.checkpoints.restore(1)
     file.write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
-        run.checkpoints.restore()
+        run.checkpoints.restore(1)
 
 
 def test_workers_write_their_own_positions_before_the_chief_commits(tmp_path):
@@ -259,9 +285,8 @@ def test_workers_write_their_own_positions_before_the_chief_commits(tmp_path):
         run = runs[worker]
         return Checkpoints(
             tmp_path,
-            {"weights": run.variables, "optimizer": run.adam.slots},
-            step=run.step,
-            states={"adam": run.adam},
+            model=run.net,
+            optimizer=run.adam,
             iterators={name: run.iterators[name] for name in names},
             is_chief=worker == 0,
             barrier=lambda: events.append(
@@ -270,25 +295,24 @@ def test_workers_write_their_own_positions_before_the_chief_commits(tmp_path):
         )
 
     chief, other = checkpoints(0, "a"), checkpoints(1, "b")
-    other.save()
-    chief.save()
+    other.save(4)
+    chief.save(4)
     assert events == [["model.ckpt-4.partial"]] * 2
-    alone = Run(tmp_path)
-    assert alone.checkpoints.restore() == 4
+    alone = Run(tmp_path).restored()
+    assert alone.step == 4
     assert_same_state(alone.train(3), Run(tmp_path / "whole").train(7))
 
 
 def test_mirrored_variables_are_restored_on_every_replica(tmp_path):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     saved = Run(tmp_path).train(3)
-    saved.checkpoints.save()
+    saved.save()
     with strategy.scope():
         run = Run(tmp_path)
-        run.checkpoints.restore()
+        run.restored()
         assert run.adam.get_state() == saved.adam.get_state()
         for path, variable in run.variables.items():
             for copy in strategy.experimental_local_results(variable):
                 np.testing.assert_array_equal(copy, saved.variables[path])
-    run.step.assign(4)
-    run.checkpoints.save()
-    assert Run(tmp_path).checkpoints.restore() == 4
+    run.checkpoints.save(4)
+    assert Run(tmp_path).restored().step == 4

@@ -5,19 +5,25 @@ import numpy as np
 import pytest
 
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.training.metrics_log import MetricsLog, Record, read_metrics
+from t2t_multimodel.training.metrics_log import (
+    FILE_NAME,
+    MetricsLog,
+    Record,
+    read_metrics,
+)
 
 
 def _write(log, steps):
     for step in steps:
-        log.write(step, "image_mini", "train", {"loss": 1.0 / step})
+        log.write(step, "image_mini", "train", "loss", 1.0 / step)
         if step % 2 == 0:
-            log.write(step, "größe", "dev", {"accuracy": 0.5, "bleu": step})
+            log.write(step, "größe", "dev", "accuracy", 0.5)
+            log.write(step, "größe", "dev", "bleu", step)
     log.close()
 
 
 def test_a_line_is_an_object_with_five_fields(tmp_path):
-    _write(MetricsLog(tmp_path), [1])
+    _write(MetricsLog(tmp_path / FILE_NAME), [1])
     line = (tmp_path / "metrics.jsonl").read_text()
     assert json.loads(line) == {
         "step": 1,
@@ -33,31 +39,32 @@ def test_the_file_of_a_continued_run_is_that_of_one_that_never_stopped(
     tmp_path, half_a_line
 ):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    _write(MetricsLog(whole), range(1, 9))
-    _write(MetricsLog(stopped), range(1, 6))
+    _write(MetricsLog(whole / FILE_NAME), range(1, 9))
+    _write(MetricsLog(stopped / FILE_NAME), range(1, 6))
     with (stopped / "metrics.jsonl").open("ab") as file:
         file.write(half_a_line.encode()[:-1])  # may end within a letter
-    _write(MetricsLog(stopped, restored_step=4), range(5, 9))
+    _write(MetricsLog(stopped / FILE_NAME, restored_step=4), range(5, 9))
     want, got = ((d / "metrics.jsonl").read_bytes() for d in (whole, stopped))
     assert got == want
 
 
 def test_a_run_that_begins_anew_begins_a_new_file(tmp_path):
-    _write(MetricsLog(tmp_path), [3, 4])
-    _write(MetricsLog(tmp_path), [1])
+    _write(MetricsLog(tmp_path / FILE_NAME), [3, 4])
+    _write(MetricsLog(tmp_path / FILE_NAME), [1])
     assert [record.step for record in read_metrics(tmp_path)] == [1]
 
 
 def test_lines_are_there_before_the_log_is_closed(tmp_path):
-    log = MetricsLog(tmp_path)
-    log.write(np.int64(7), "", "train", {"learning_rate": np.float32(0.25)})
+    log = MetricsLog(tmp_path / FILE_NAME)
+    log.write(np.int64(7), "", "train", "learning_rate", np.float32(0.25))
     assert [*read_metrics(tmp_path)] == [Record(7, "", "train", "learning_rate", 0.25)]
     log.close()
 
 
 def test_values_that_json_cannot_hold_come_back_as_nan(tmp_path):
-    log = MetricsLog(tmp_path)
-    log.write(1, "a", "train", {"loss": math.inf, "norm": math.nan})
+    log = MetricsLog(tmp_path / FILE_NAME)
+    log.write(1, "a", "train", "loss", math.inf)
+    log.write(1, "a", "train", "norm", math.nan)
     log.close()
     assert "Infinity" not in (tmp_path / "metrics.jsonl").read_text()
     assert all(math.isnan(record.value) for record in read_metrics(tmp_path))
@@ -67,7 +74,7 @@ def test_a_broken_line_is_named(tmp_path):
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 1}\n{"step": 2}\n')
     with pytest.raises(UserError, match="line 1 of .* is not a metric"):
-        MetricsLog(tmp_path)
+        MetricsLog(tmp_path / FILE_NAME)
 
 
 def test_a_missing_file_is_named(tmp_path):

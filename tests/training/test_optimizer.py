@@ -129,11 +129,22 @@ def test_small_gradients_are_not_scaled_up():
     np.testing.assert_array_equal(plain["a"], clipped["a"])
 
 
-def test_a_broken_gradient_shows_in_the_norm():
+@pytest.mark.parametrize("in_graph", [False, True])
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_broken_gradient_shows_in_the_norm_and_changes_nothing(in_graph, broken):
     variables = _variables(a=(4,), b=(4,))
     optimizer = Adam(variables, clip_grad_norm=2.0)
-    norm = optimizer.apply([tf.fill((4,), np.nan), tf.ones((4,))], 1.0)
+    apply = tf.function(optimizer.apply) if in_graph else optimizer.apply
+    apply(_gradients(variables, 0), 1.0)
+    everything = [*variables.values(), *optimizer.slots.values()]
+    before = [v.numpy() for v in everything]
+
+    norm = apply([tf.fill((4,), broken), tf.ones((4,))], 1.0)
+
     assert not np.isfinite(norm)
+    for old, variable in zip(before, everything, strict=True):
+        np.testing.assert_array_equal(variable, old)
+    assert optimizer.get_state() == {"a": 1, "b": 1}
 
 
 def test_no_gradient_at_all_changes_nothing():

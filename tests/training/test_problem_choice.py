@@ -18,6 +18,8 @@ def _frequencies(choice, num_steps=20_000):
 def test_distributed_trains_all_problems_in_every_step():
     choice = ProblemChoice("distributed", NAMES)
     assert choice.draw(0) == choice.draw(17) == NAMES
+    assert choice.sets() == [NAMES]
+    assert ProblemChoice("uniform", NAMES).sets() == [("a",), ("b",), ("c",)]
 
 
 def test_uniform_draws_all_equally_often():
@@ -48,13 +50,13 @@ def test_averages_are_t2ts():
     # leaves weight decay out.
     choice = ProblemChoice("adaptive", ["problem"])
     for loss in (3.1387212, 3.1383889, 3.137723, 3.1367245):
-        choice.observe({"problem": loss - 0.1586843})
+        choice.learn({"problem": loss - 0.1586843})
     assert choice.get_state() == {"problem": pytest.approx(66.63452, rel=1e-7)}
 
 
 def test_an_adaptive_problem_that_is_still_high_is_drawn():
     choice = ProblemChoice("adaptive", NAMES)
-    choice.observe({"a": 5.0, "b": 5.0})
+    choice.learn({"a": 5.0, "b": 5.0})
     assert {choice.draw(step) for step in range(100)} == {("c",)}
 
 
@@ -65,7 +67,7 @@ def test_a_continued_run_draws_what_it_would_have_drawn():
         drawn = []
         for step in range(first, last):
             drawn += choice.draw(step)
-            choice.observe({drawn[-1]: 5.0 / (step + 1)})
+            choice.learn({drawn[-1]: 5.0 / (step + 1)})
         return drawn
 
     want = train(whole, 0, 200)

@@ -20,15 +20,15 @@ class Clock:
 def _run(stream, num_steps, first_step=0, total_steps=100):
     clock = Clock()
     with Progress(
+        first_step,
         total_steps,
-        first_step=first_step,
         stream=stream,
         interval_seconds=10.0,
         clock=clock,
     ) as progress:
-        for _ in range(num_steps):
+        for step in range(first_step + 1, first_step + num_steps + 1):
             clock.seconds += 2.0
-            progress.update({"image_mini": 4.0}, num_tokens=100)
+            progress.update(step, {"image_mini": 4.0}, {"image_mini": 100})
     return stream.getvalue()
 
 
@@ -60,17 +60,17 @@ def test_a_terminal_gets_a_bar():
 
 def test_losses_are_smoothed_and_kept():
     stream = io.StringIO()
-    progress = Progress(3, stream=stream, clock=Clock())
-    progress.update({"a": 10.0, "b": 2.0}, 1)
-    progress.update({"a": 0.0}, 1)
-    progress.update({"a": 0.0}, 1)
+    progress = Progress(0, 3, stream=stream, clock=Clock())
+    progress.update(1, {"a": 10.0, "b": 2.0}, {"a": 1, "b": 1})
+    progress.update(2, {"a": 0.0}, {"a": 1})
+    progress.update(3, {"a": 0.0}, {"a": 1})
     assert "a=8.100 b=2.000" in stream.getvalue().splitlines()[-1]
 
 
 def test_the_bar_ends_after_an_error():
     stream = Terminal()
     with pytest.raises(KeyError):
-        with Progress(3, stream=stream) as progress:
+        with Progress(0, 3, stream=stream) as progress:
             progress.write("a line of its own")
             raise KeyError
     assert "a line of its own\n" in stream.getvalue()
