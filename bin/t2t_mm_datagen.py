@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from t2t_multimodel.bin import command_line
+from t2t_multimodel.data.generate import DEFAULT_SEED, generate
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.registry import PROBLEM_GROUPS, PROBLEMS, problem_names
 
@@ -47,7 +48,7 @@ def define_flags() -> flags.FlagValues:
             name, default, help_text, lower_bound=least, flag_values=values
         )
 
-    integer("random_seed", 429459, 0, "Decides what is generated or sampled.")
+    integer("random_seed", DEFAULT_SEED, 0, "Decides what is generated or sampled.")
     integer("num_concurrent_processes", 2, 1, "Processes that write at the same time.")
     integer("max_cases", 0, 0, "Examples taken of each split; 0 takes all.")
     flags.DEFINE_bool(
@@ -83,8 +84,6 @@ def generate_data(values: flags.FlagValues) -> None:
     # Generating needs no GPU, and must not take its memory from a training run.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from t2t_multimodel.data.generate import generate
-
     generate(
         [PROBLEMS.get(name)() for name in names],
         pathlib.Path(values.data_dir).expanduser(),

@@ -7,6 +7,7 @@ this list against the files of the folder.
 if __name__ != "t2t_multimodel.problems":
     raise ImportError("import t2t_multimodel.problems, not problems: see setup.py")
 
+import t2t_multimodel.problems.from_files
 import t2t_multimodel.problems.miniature.problems  # noqa: F401, registers its own
 from t2t_multimodel.problems.problem import Problem
 from t2t_multimodel.registry import PROBLEMS, problem_names
@@ -18,7 +19,8 @@ def make_problem(name: str) -> Problem:
     Raises:
         UserError: If there is none.
     """
-    return PROBLEMS.get(name)()
+    problem: Problem = PROBLEMS.get(name)()
+    return problem
 
 
 def make_problems(text: str) -> list[Problem]:

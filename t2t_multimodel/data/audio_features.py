@@ -33,6 +33,7 @@ def num_frames(num_samples: int, feature: Audio) -> int:
     return 1 + max(0, num_samples - window) // hop
 
 
+@tf.autograph.experimental.do_not_convert
 def log_mel_spectrogram(waveform: tf.Tensor, feature: Audio) -> tf.Tensor:
     """Returns the normalised log-mel spectrogram of one utterance; runs in a graph.
 
@@ -131,4 +132,5 @@ def _traced(feature: Audio):
     return tf.function(
         functools.partial(log_mel_spectrogram, feature=feature),
         input_signature=[tf.TensorSpec((None,), tf.float32)],
+        autograph=False,
     )

@@ -206,6 +206,8 @@ def _run(
 
 
 def _pickled(problem: Problem) -> bytes | None:
+    if type(problem).__module__ == "__main__":  # The other processes have another.
+        return None
     try:
         return pickle.dumps(problem)
     except (pickle.PicklingError, AttributeError, TypeError):

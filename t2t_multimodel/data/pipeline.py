@@ -222,12 +222,31 @@ def _training_split(
         if dropped == len(fits):
             raise UserError(f"{said}; raise batch_size or max_length")
         _log.warning("%s and are left out", said)
+    counts = np.bincount(bucket_of[fits], minlength=len(buckets.boundaries))
     return dataclasses.replace(
         split,
         numbers=split.numbers[fits],
         costs=split.costs[fits],
-        buckets=buckets.only(np.unique(bucket_of)),
+        buckets=buckets.only(_filled(counts, buckets)),
     )
+
+
+def _filled(counts: np.ndarray, buckets: Buckets) -> list[int]:
+    """Returns the buckets to use, given how many examples are in each.
+
+    One that an epoch does not fill gives its examples to the next longer one: they
+    would wait there for epochs (ours; T2T lets them wait).
+    """
+    used = []
+    waiting = 0
+    for index, count in enumerate(counts):
+        waiting += count
+        if waiting >= buckets.batch_sizes[index]:
+            used.append(index)
+            waiting = 0
+    # The longest examples have none to go to.
+    longest = int(np.flatnonzero(counts)[-1])
+    return used if waiting == 0 else [*used, longest]
 
 
 def _consecutive(

@@ -112,6 +112,11 @@ def build_index(problem: Problem, paths: list[pathlib.Path]) -> ShardIndex:
         for batch in dataset.as_numpy_iterator():
             for side, values in batch.items():
                 lengths[side].append(values)
+        first_record = tf.data.TFRecordDataset([str(path) for path in paths]).batch(1)
+        for record in first_record.take(1):
+            # Lengths alone do not show that all else is there.
+            longest = {side: parts[0][0] for side, parts in lengths.items()}
+            records.parse_batch(problem, record, longest)
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
         raise UserError(
             f"{paths[0].name} or a shard next to it cannot be read as problem "

@@ -1,0 +1,128 @@
+"""Every kind of feature comes out of a record as it went in."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.data import audio_features, records
+from t2t_multimodel.data.text_encoder import ByteTextEncoder
+from t2t_multimodel.errors import UserError
+from t2t_multimodel.problems.problem import ReversedProblem
+
+KINDS = ("bytes", "image", "spectrogram", "waveform", "label")
+ENCODERS = {"inputs": ByteTextEncoder(), "targets": ByteTextEncoder()}
+
+
+def expected(feature, value):
+    match feature.kind:
+        case "text":
+            return [*ByteTextEncoder().encode(value), 1]
+        case "image":
+            return tf.io.decode_png(value).numpy()
+        case "audio" if feature.form == "spectrogram":
+            return audio_features.log_mel_spectrogram_numpy(value, feature)
+        case _:
+            return value
+
+
+def serialized(problem, count=3):
+    examples = list(problem.examples("train", tmp_dir=None, seed=1))[:count]
+    return examples, [records.serialize(problem, e, ENCODERS) for e in examples]
+
+
+def parsed(problem, data):
+    lengths = records.parse_lengths(problem, tf.constant(data))
+    longest = {side: tf.reduce_max(length) + 2 for side, length in lengths.items()}
+    return records.parse_batch(problem, tf.constant(data), longest)
+
+
+@pytest.mark.parametrize("targets", KINDS)
+@pytest.mark.parametrize("inputs", KINDS)
+def test_round_trip_of_all_combinations(toy, inputs, targets):
+    problem = toy(inputs, targets)
+    examples, data = serialized(problem)
+    batch = parsed(problem, data)
+    for side in ("inputs", "targets"):
+        feature = getattr(problem, side)
+        for row, example in enumerate(examples):
+            want = np.asarray(expected(feature, example[side]))
+            got = batch[side][row].numpy()
+            if feature.kind in ("text", "audio"):
+                assert not got[len(want) :].any()
+                got = got[: len(want)]
+            np.testing.assert_array_equal(got, want)
+            if feature.kind == "audio":
+                assert batch[f"{side}_length"][row] == len(want)
+
+
+@pytest.mark.parametrize(
+    "inputs, targets",
+    [("bytes", "bytes"), ("image", "bytes"), ("bytes", "spectrogram")],
+)
+def test_reversed_problems_read_the_same_records(toy, inputs, targets):
+    problem = toy(inputs, targets)
+    turned = ReversedProblem(problem)
+    _, data = serialized(problem)
+    forward, backward = parsed(problem, data), parsed(turned, data)
+    np.testing.assert_array_equal(forward["inputs"], backward["targets"])
+    np.testing.assert_array_equal(forward["targets"], backward["inputs"])
+
+
+def test_keys_are_those_of_t2t(toy):
+    def keys(inputs, targets):
+        [record] = serialized(toy(inputs, targets), 1)[1]
+        return set(tf.train.Example.FromString(record).features.feature)
+
+    image = {"image/encoded", "image/format", "image/height", "image/width"}
+    assert keys("bytes", "bytes") == {"inputs", "targets"}
+    assert keys("image", "label") == image | {"image/class/label"}
+    assert keys("image", "bytes") == image | {"image/class/label"}
+    assert keys("spectrogram", "bytes") == {
+        *("inputs", "targets", "audio/sample_count", "audio/sample_width")
+    }
+
+
+def test_images_of_another_size_are_resized(toy):
+    problem = toy("image", "label")
+    _, data = serialized(problem)
+    problem.inputs = type(problem.inputs)(height_px=16, width_px=12)
+    batch = parsed(problem, data)
+    assert batch["inputs"].shape == (3, 16, 12, 3)
+    assert batch["inputs"].dtype == tf.uint8
+
+
+@pytest.mark.parametrize(
+    "side, value, message",
+    [
+        ("inputs", b"GIF89a", "neither PNG nor JPEG"),
+        ("inputs", "text", "expected PNG or JPEG bytes, got str"),
+        ("targets", 3, r"class index 3 is outside 0..2 of the 3 class names"),
+        ("targets", "cat", "expected a class index, got 'cat'"),
+    ],
+)
+def test_a_wrong_picture_or_label_is_told(toy, side, value, message):
+    problem = toy("image", "label")
+    example = next(problem.examples("train", tmp_dir=None, seed=1))
+    with pytest.raises(UserError, match=f"'toy', {side}: .*{message}"):
+        records.serialize(problem, example | {side: value}, {})
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (np.zeros(9), "expected a float32 waveform .* got float64"),
+        (np.zeros(0, np.float32), r"at least one sample, .* shape \(0,\)"),
+        (np.full(9, 2.0, np.float32), r"within \[-1, 1\]"),
+        (np.full(9, np.nan, np.float32), r"within \[-1, 1\]"),
+    ],
+)
+def test_a_wrong_waveform_is_told(toy, value, message):
+    with pytest.raises(UserError, match=message):
+        records.serialize(
+            toy("waveform", "bytes"), {"inputs": value, "targets": "x"}, ENCODERS
+        )
+
+
+def test_a_missing_side_is_told(toy):
+    with pytest.raises(UserError, match=r"has no 'targets', only \['inputs'\]"):
+        records.serialize(toy("bytes", "bytes"), {"inputs": "x"}, ENCODERS)
