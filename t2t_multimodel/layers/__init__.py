@@ -14,7 +14,12 @@ and True at real positions. Layers that draw random numbers in training do so in
 `random_scope(seed)`.
 """
 
-from t2t_multimodel.layers.attention import AttentionBlock, MultiHeadAttention
+from t2t_multimodel.layers.attention import (
+    AttentionBlock,
+    AttentionState,
+    MultiHeadAttention,
+    SourceMemory,
+)
 from t2t_multimodel.layers.conv import (
     ConvBlock,
     ConvStep,
@@ -31,6 +36,7 @@ from t2t_multimodel.layers.timing import timing_signal
 
 __all__ = [
     "AttentionBlock",
+    "AttentionState",
     "ConvBlock",
     "ConvStep",
     "ConvStep2D",
@@ -40,6 +46,7 @@ __all__ = [
     "MixtureOfExpertsBlock",
     "MultiHeadAttention",
     "SeparableConv1D",
+    "SourceMemory",
     "moe_balance_loss",
     "next_seed",
     "random_scope",

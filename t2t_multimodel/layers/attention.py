@@ -1,6 +1,6 @@
 """Attention: many heads, and the block that joins targets with a source (paper 2.2)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -12,6 +12,36 @@ from t2t_multimodel.layers.timing import timing_signal
 
 # Added to the logits of positions that must not be seen: their weight becomes 0.
 _MASKED = -1e9
+
+
+class SourceMemory(NamedTuple):
+    """A source as its attention reads it, projected once for all steps.
+
+    Attributes:
+        keys: `(B, N, S, C/N)`.
+        values: `(B, N, S, C/N)`.
+        bias: `(B, 1, 1, S)` float32, or `None`.
+    """
+
+    keys: Any
+    values: Any
+    bias: Any
+
+
+class AttentionState(NamedTuple):
+    """What an attention block remembers of the positions so far; B comes first.
+
+    Attributes:
+        position: `(B,)` int32, the number of positions so far.
+        steps: States of the two convolution steps.
+        keys: `(B, N, max_length, C/N)` of the self-attention.
+        values: `(B, N, max_length, C/N)` of the self-attention.
+    """
+
+    position: Any
+    steps: tuple[Any, ...]
+    keys: Any
+    values: Any
 
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
@@ -74,9 +104,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def call(self, queries, memory, padding_mask=None, causal=False, training=False):
         keys, values = self.keys_and_values(memory)
-        bias = None
-        if padding_mask is not None:
-            bias = _MASKED * (1 - ops.cast(padding_mask, "float32"))[:, None, None, :]
+        bias = padding_bias(padding_mask)
         if causal:
             later = ops.arange(ops.shape(memory)[1])[None, :]
             later = later > ops.arange(ops.shape(queries)[1])[:, None]
@@ -118,6 +146,34 @@ class MultiHeadAttention(keras.layers.Layer):
         heads = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
         shape = (ops.shape(queries)[0], ops.shape(queries)[1], self.depth)
         return ops.matmul(ops.reshape(heads, shape), self.output_kernel)
+
+    def initial_state(self, batch_size: Any, max_length: Any) -> tuple[Any, Any]:
+        """Returns empty keys and values `(B, N, max_length, C/N)`."""
+        head_depth = self.depth // self.num_heads
+        shape = (batch_size, self.num_heads, max_length, head_depth)
+        return tuple(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2))
+
+    def step(
+        self, x: Any, state: tuple[Any, Any], position: Any
+    ) -> tuple[Any, tuple[Any, Any]]:
+        """Computes one position of causal self-attention, in inference.
+
+        Args:
+            x: `(B, 1, C)`, the position's input.
+            state: Keys and values so far, from `initial_state` or the step before.
+            position: `(B,)` int32, index of the position; below `max_length`.
+
+        Returns:
+            `(B, 1, C)` and the next state.
+        """
+        index = ops.arange(ops.shape(state[0])[2], dtype="int32")
+        here = (index == position[:, None])[:, None, :, None]
+        state = tuple(
+            ops.where(here, ops.cast(new, old.dtype), old)
+            for new, old in zip(self.keys_and_values(x), state, strict=True)
+        )
+        bias = padding_bias(index <= position[:, None])
+        return ops.cast(self.attend(x, *state, bias), x.dtype), state
 
     def _split_heads(self, x: Any) -> Any:
         """`(B, L, C)` to `(B, N, L, C/N)`."""
@@ -246,6 +302,49 @@ class AttentionBlock(keras.layers.Layer):
         )
         return self.norm(x + self.dropout(attended, training=training))
 
+    def project_source(
+        self, source: Any, source_padding_mask: Any = None
+    ) -> SourceMemory:
+        """Projects a source `(B, S, C)` for `step`; the mask is `(B, S)` bool."""
+        keys, values = self.source_attention.keys_and_values(source)
+        return SourceMemory(keys, values, padding_bias(source_padding_mask))
+
+    def initial_state(self, batch_size: Any, max_length: Any) -> AttentionState:
+        """Returns the state before the first of at most `max_length` positions."""
+        return AttentionState(
+            ops.zeros((batch_size,), dtype="int32"),
+            tuple(step.initial_state(batch_size) for step in self.steps),
+            *self.self_attention.initial_state(batch_size, max_length),
+        )
+
+    def step(
+        self, x: Any, state: AttentionState, source: SourceMemory
+    ) -> tuple[Any, AttentionState]:
+        """Computes one position, in inference.
+
+        Args:
+            x: `(B, 1, C)`, the position's target.
+            state: From `initial_state` or the step before.
+            source: From `project_source`.
+
+        Returns:
+            `(B, 1, C)` and the next state.
+        """
+        # One position each row: (B, C).
+        signal = timing_signal(1, self.depth, self.timing, start=state.position)
+        h = x + ops.cast(signal, x.dtype)[:, None]
+        steps = []
+        for step, step_state in zip(self.steps, state.steps, strict=True):
+            h, step_state = step.step(h, step_state)
+            steps.append(step_state)
+        looked_at, (keys, values) = self.self_attention.step(
+            h, (state.keys, state.values), state.position
+        )
+        h = h + looked_at if self.self_residual else looked_at
+        attended = self.source_attention.attend(h, *source)
+        state = AttentionState(state.position + 1, tuple(steps), keys, values)
+        return self.norm(x + ops.cast(attended, x.dtype)), state
+
     def compute_output_shape(
         self, x_shape, source_shape, source_padding_mask_shape=None
     ):
@@ -263,3 +362,17 @@ class AttentionBlock(keras.layers.Layer):
             "self_residual": self.self_residual,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+
+def padding_bias(padding_mask: Any) -> Any:
+    """Returns what to add to logits so that padding is not seen.
+
+    Args:
+        padding_mask: `(B, S)` bool, False at padding, or `None`.
+
+    Returns:
+        `(B, 1, 1, S)` float32, or `None`.
+    """
+    if padding_mask is None:
+        return None
+    return _MASKED * (1 - ops.cast(padding_mask, "float32"))[:, None, None, :]

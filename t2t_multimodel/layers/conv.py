@@ -109,6 +109,27 @@ class SeparableConv1D(keras.layers.Layer):
         mixed = mixed[:, : length : self.strides]
         return ops.matmul(mixed, self.pointwise)
 
+    def initial_state(self, batch_size: Any) -> Any:
+        """Returns the state before the first position: `(B, history, C)` zeros."""
+        shape = (batch_size, self.history, self.depthwise.shape[1])
+        return ops.zeros(shape, dtype=self.compute_dtype)
+
+    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
+        """Computes one position of a causal convolution.
+
+        Args:
+            x: `(B, 1, C)`, the position's input.
+            state: `(B, history, C)`, the inputs before it.
+
+        Returns:
+            `(B, 1, F)` and the next state.
+        """
+        window = ops.concatenate([state, ops.cast(x, state.dtype)], axis=1)
+        taps = window[:, :: self.dilation]  # (B, kernel_size, C)
+        mixed = ops.sum(taps * self.depthwise, axis=1, keepdims=True)
+        y = ops.cast(ops.matmul(mixed, self.pointwise), state.dtype)
+        return y, window[:, 1:]
+
     def compute_output_shape(self, input_shape):
         batch, length, _ = input_shape
         if length is not None:
@@ -180,6 +201,15 @@ class ConvStep(keras.layers.Layer):
         if padding_mask is not None:
             x = zero_padding(x, padding_mask)
         return self.norm(self.conv(x))
+
+    def initial_state(self, batch_size: Any) -> Any:
+        """Returns the state before the first position."""
+        return self.conv.initial_state(batch_size)
+
+    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
+        """Computes one position `(B, 1, C)`; returns `(B, 1, F)` and the next state."""
+        y, state = self.conv.step(ops.relu(x), state)
+        return self.norm(y), state
 
     def compute_output_shape(self, x_shape, padding_mask_shape=None):
         return self.conv.compute_output_shape(x_shape)
@@ -273,6 +303,27 @@ class ConvBlock(keras.layers.Layer):
         h = step_2(h, padding_mask=padding_mask)
         h = x + step_3(h, padding_mask=padding_mask)
         return self.dropout(h, training=training)
+
+    def initial_state(self, batch_size: Any) -> tuple[Any, ...]:
+        """Returns the states of the four steps before the first position."""
+        return tuple(step.initial_state(batch_size) for step in self.steps)
+
+    def step(self, x: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """Computes one position of a causal block, in inference.
+
+        Args:
+            x: `(B, 1, C)`, the position's input.
+            state: From `initial_state` or the step before.
+
+        Returns:
+            `(B, 1, C)` and the next state.
+        """
+        step_0, step_1, step_2, step_3 = self.steps
+        h, state_0 = step_0.step(x, state[0])
+        h, state_1 = step_1.step(h, state[1])
+        h, state_2 = step_2.step(x + h, state[2])
+        h, state_3 = step_3.step(h, state[3])
+        return x + h, (state_0, state_1, state_2, state_3)
 
     def compute_output_shape(self, x_shape, padding_mask_shape=None):
         return x_shape

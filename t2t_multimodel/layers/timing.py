@@ -23,10 +23,11 @@ def timing_signal(
             of position * 10000^(-2d/depth). `"concatenated"`: T2T v1.4.4, depth/2
             sines, then depth/2 cosines. `"t2t_32"`: T2T v1.0.3, 16 sines, 16 cosines
             and zeros.
-        start: First position, an integer or a scalar tensor.
+        start: First position, an integer or a scalar tensor; with a `length` of 1 also
+            `(B,)`, one position for each row.
 
     Returns:
-        `(L, C)` float32.
+        `(L, C)` float32, or `(B, C)`.
 
     Raises:
         ValueError: on another `kind`, or on a depth below 32 with `"t2t_32"`.

@@ -337,3 +337,16 @@ def test_mixture_of_experts(version, case, monkeypatch):
     np.testing.assert_allclose(y, golden["out/y"][:, :, 0], rtol=1e-5, atol=1e-5)
     grad = tape.gradient(total, x)
     np.testing.assert_allclose(grad, golden["grad_in/x"][:, :, 0], rtol=1e-3, atol=3e-5)
+
+
+def test_expert(version):
+    if version != "v1.0.3":
+        return  # made for one release only
+    golden = read("feed_forward_expert", version, "f32_autoscale")
+    layer = layers.MixtureOfExperts(1, 1, 32)
+    x = golden["in/x"][None]
+    layer.build(x.shape)
+    hidden, output = (golden[f"var/e_layer_{i}"] for i in (0, 1))
+    zeros = np.zeros((16, 1))
+    layer.set_weights([zeros, zeros, hidden[None], output[None] * 2**-0.5])
+    np.testing.assert_allclose(layer(x)[0][0], golden["out/y"], rtol=1e-5, atol=1e-5)
