@@ -1,6 +1,6 @@
 """The modality nets: into the body's depth, and out of it.
 
-One net serves every problem of its kind (paper 1.6): problems own nothing but the
+One net serves every problem of its kind (paper 2.5): problems own nothing but the
 label matrix of their classes. Shapes use the legend of `t2t_multimodel.layers`.
 """
 

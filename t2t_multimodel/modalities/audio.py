@@ -11,7 +11,7 @@ from t2t_multimodel.modalities.conv_res import ConvRes, masked, pad_rows
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class AudioModality(keras.layers.Layer):
-    """Reads speech: a stack of ConvRes blocks of 2, 4, 8... filters (paper 1.6).
+    """Reads speech: a stack of ConvRes blocks of 2, 4, 8... filters (paper 2.5).
 
     The paper leaves open how 256 filters become the body's depth; T2T v1.0.3 adds a
     ninth block of that depth, and so does this net. Each block halves the time.

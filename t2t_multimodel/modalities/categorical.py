@@ -9,11 +9,11 @@ from t2t_multimodel.modalities.conv_res import masked, max_pool, pad_rows
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class CategoricalModality(keras.layers.Layer):
-    """Classifies what the encoder saw (paper 1.6).
+    """Classifies what the encoder saw (paper 2.5).
 
     skip = ConvStep 3x3 stride 2; two ConvSteps 3x3 and a max pool beside it; their
     sum through two wider ConvSteps; ReLU; mean over all real positions. The class
-    scores themselves are `ClassScores`, one a set of classes. Inputs that were never
+    scores themselves are a matrix of the problem. Inputs that were never
     2-D (text) run with columns of width 1, where a 3x3 window is 3 positions.
 
     Args:

@@ -8,7 +8,7 @@ from t2t_multimodel.layers import ConvStep2D
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class ConvRes(keras.layers.Layer):
-    """Two 3x3 ConvSteps, max-pooled, plus a strided 1x1 ConvStep (paper 1.6).
+    """Two 3x3 ConvSteps, max-pooled, plus a strided 1x1 ConvStep (paper 2.5).
 
     Args:
         filters: Depth of the output (F).

@@ -9,7 +9,7 @@ from t2t_multimodel.modalities.conv_res import ConvRes
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class ImageModality(keras.layers.Layer):
-    """Reads pictures (paper 1.6: 3x3 stride 2, 3x3, then three ConvRes blocks).
+    """Reads pictures (paper 2.5: 3x3 stride 2, 3x3, then three ConvRes blocks).
 
     Pictures are standardised one by one first; the first convolution has no ReLU
     before it and is an ordinary one; all as in T2T v1.0.3. The paper's ReLU there

@@ -8,7 +8,7 @@ from t2t_multimodel.layers import next_seed
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class LanguageModality(keras.layers.Layer):
-    """Embeds sub-words and scores them (paper 1.6; tables as in T2T v1.0.3).
+    """Embeds sub-words and scores them (paper 2.5; tables as in T2T v1.0.3).
 
     Id 0 is padding and embeds to zeros. Embeddings are drawn from N(0, 1/depth) and
     multiplied by sqrt(depth), so that they enter the body with unit variance.

@@ -7,7 +7,7 @@ from t2t_multimodel.layers import ConvBlock
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class Mixer(keras.layers.Layer):
-    """Attention over the source, then causal ConvBlocks (paper 1.5).
+    """Attention over the source, then causal ConvBlocks (paper 2.4).
 
     Args:
         depth: Depth of every position (C).
@@ -56,7 +56,7 @@ class Mixer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class Decoder(keras.layers.Layer):
-    """ConvBlock + attention, several times, with a mixture of experts (paper 1.5).
+    """ConvBlock + attention, several times, with a mixture of experts (paper 2.4).
 
     The attention block's output is added to its input (T2T v1.0.3).
 

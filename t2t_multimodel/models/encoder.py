@@ -8,7 +8,7 @@ from t2t_multimodel.layers import ConvBlock, timing_signal
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class Encoder(keras.layers.Layer):
-    """Timing, then `num_blocks` ConvBlocks with the experts after some (paper 1.5).
+    """Timing, then `num_blocks` ConvBlocks with the experts after some (paper 2.4).
 
     The paper is silent on timing here; T2T v1.0.3 adds it once, as done here.
 

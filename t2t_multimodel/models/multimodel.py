@@ -41,7 +41,7 @@ class ModelOutput(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class MultiModel(keras.Model):
-    """One model for many problems (paper 1.5, 1.6; T2T v1.0.3 where it is silent).
+    """One model for many problems (paper 2.4, 2.5; T2T v1.0.3 where it is silent).
 
     Inputs pass their modality net, are flattened to a sequence and encoded. Class
     labels are read off the encoder's output; text is decoded left to right, from a
