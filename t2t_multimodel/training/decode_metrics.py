@@ -1,0 +1,167 @@
+"""Metrics of decoded outputs against references: what a user gets, scored.
+
+All look at a whole corpus. BLEU is within [0, 100] as everybody gives it, the others
+are shares within [0, 1] (a word error rate may be more).
+"""
+
+import dataclasses
+from collections.abc import Callable, Hashable, Sequence
+
+import sacrebleu
+
+from t2t_multimodel.errors import UserError
+from t2t_multimodel.training import t2t_bleu as t2t
+from t2t_multimodel.training.edit_distance import edit_distance
+
+References = Sequence[str] | Sequence[Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A number and how it came about.
+
+    Attributes:
+        value: The number.
+        signature: Settings that the number depends on, to be printed with it.
+        num_examples: Examples scored.
+        higher_is_better: False for error rates.
+    """
+
+    value: float
+    signature: str
+    num_examples: int
+    higher_is_better: bool = True
+
+
+def bleu(outputs: Sequence[str], references: References) -> Score:
+    """Returns sacreBLEU's corpus BLEU of plain text, with its signature.
+
+    Args:
+        outputs: A text an example.
+        references: A text an example, or several (captions).
+
+    Raises:
+        UserError: If there is nothing to score, or not one reference an output.
+    """
+    several = _several(outputs, references)
+    most = max(map(len, several))
+    # sacreBLEU wants one stream a reference; an example that has fewer gives None.
+    streams = [[r[i] if i < len(r) else None for r in several] for i in range(most)]
+    metric = sacrebleu.metrics.BLEU()
+    score = metric.corpus_score(list(outputs), streams)
+    return Score(score.score, str(metric.get_signature()), len(outputs))
+
+
+def t2t_bleu(
+    outputs: Sequence[str], references: References, lowercase: bool = False
+) -> Score:
+    """Returns BLEU as T2T's `t2t-bleu` prints it, of the first reference each.
+
+    Args:
+        outputs: A text an example.
+        references: A text an example, or several, of which the first counts.
+        lowercase: T2T's `BLEU_uncased`.
+
+    Raises:
+        UserError: As for `bleu`.
+    """
+    several = _several(outputs, references)
+
+    def words(text: str) -> list[str]:
+        return t2t.tokenize(text.lower() if lowercase else text)
+
+    value = t2t.corpus_bleu([words(r[0]) for r in several], list(map(words, outputs)))
+    case = "lc" if lowercase else "mixed"
+    signature = f"nrefs:1|case:{case}|tok:t2t|smooth:t2t"
+    return Score(100 * value, signature, len(outputs))
+
+
+def wer(outputs: Sequence[str], references: References) -> Score:
+    """Returns the word error rate: edits over words of the references.
+
+    Words are what white space divides; case and punctuation count. With several
+    references the one that is nearest in edits counts.
+
+    Raises:
+        UserError: As for `bleu`, or if the references have no words.
+    """
+    edits = num_words = 0
+    several = _several(outputs, references)
+    for output, texts in zip(outputs, several, strict=True):
+        words = [text.split() for text in texts]
+        distances = [edit_distance(output.split(), reference) for reference in words]
+        nearest = distances.index(min(distances))
+        edits += distances[nearest]
+        num_words += len(words[nearest])
+    if not num_words:
+        raise UserError("word error rate: the references have no words")
+    signature = f"words:{num_words}|case:mixed|tok:white-space"
+    return Score(edits / num_words, signature, len(outputs), higher_is_better=False)
+
+
+def correct_trees(outputs: Sequence[str], references: References) -> Score:
+    """Returns the share of outputs equal to their reference but for white space.
+
+    For constituency trees as T2T writes them out: the paper's fully correct trees.
+
+    Raises:
+        UserError: As for `bleu`.
+    """
+    several = _several(outputs, references)
+    right = sum(
+        output.split() in [text.split() for text in texts]
+        for output, texts in zip(outputs, several, strict=True)
+    )
+    return Score(right / len(outputs), "exact", len(outputs))
+
+
+def top1(outputs: Sequence[Sequence[Hashable]], references: Sequence) -> Score:
+    """Returns the share of examples whose label is the first of the output."""
+    return _top(1, outputs, references)
+
+
+def top5(outputs: Sequence[Sequence[Hashable]], references: Sequence) -> Score:
+    """Returns the share of examples whose label is among the output's first five.
+
+    Args:
+        outputs: Labels of each example, the most likely first.
+        references: The true label of each.
+    """
+    return _top(5, outputs, references)
+
+
+DECODE_METRICS: dict[str, Callable[..., Score]] = {
+    "bleu": bleu,
+    "t2t_bleu": t2t_bleu,
+    "wer": wer,
+    "correct_trees": correct_trees,
+    "top1": top1,
+    "top5": top5,
+}
+"""Names, as in `Problem.decode_metrics`, to functions of outputs and references."""
+
+
+def _top(k: int, outputs: Sequence, references: Sequence) -> Score:
+    _check(outputs, references)
+    found = sum(
+        reference in output[:k]
+        for output, reference in zip(outputs, references, strict=True)
+    )
+    return Score(found / len(outputs), f"top:{k}", len(outputs))
+
+
+def _several(outputs: Sequence[str], references: References) -> list[list[str]]:
+    """Returns the references of each example as a list."""
+    _check(outputs, references)
+    several = [[r] if isinstance(r, str) else list(r) for r in references]
+    if not all(several):
+        raise UserError(f"example {several.index([])} has no reference")
+    return several
+
+
+def _check(outputs: Sequence, references: Sequence) -> None:
+    if not outputs or len(outputs) != len(references):
+        raise UserError(
+            f"{len(outputs)} outputs and {len(references)} references; "
+            "give a reference for each output, and at least one"
+        )
