@@ -37,8 +37,8 @@ class Dropout(keras.layers.Layer):
         if not training or self.rate == 0:
             return x
         draw = keras.random.uniform(ops.shape(x), dtype="float32", seed=next_seed())
-        scaled = x * (1 / (1 - self.rate))
-        return ops.where(draw >= self.rate, scaled, ops.zeros_like(x))
+        # Scaled before it meets `x`: one product forward, one backward.
+        return x * (ops.cast(draw >= self.rate, x.dtype) * (1 / (1 - self.rate)))
 
     def compute_output_shape(self, input_shape):
         return input_shape
