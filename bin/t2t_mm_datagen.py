@@ -83,7 +83,6 @@ def generate_data(values: flags.FlagValues) -> None:
         raise UserError("--data_dir is missing; give the folder to write to")
     # Generating needs no GPU, and must not take its memory from a training run.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     generate(
         [PROBLEMS.get(name)() for name in names],
         pathlib.Path(values.data_dir).expanduser(),

@@ -17,7 +17,7 @@ from concurrent import futures
 from typing import Any
 
 from t2t_multimodel.data import manifest as manifests
-from t2t_multimodel.data import shards, vocabularies
+from t2t_multimodel.data import quiet_tensorflow, shards, vocabularies
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.problem import (
     SPLITS,
@@ -180,7 +180,7 @@ def _run(
             yield task[0], task[1], write_split(*task)
         return
     others = set(multiprocessing.active_children())
-    with _environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3"):
+    with _environment(CUDA_VISIBLE_DEVICES="-1"):
         pool = futures.ProcessPoolExecutor(
             min(num_processes, len(apart)),
             mp_context=multiprocessing.get_context("spawn"),
@@ -236,6 +236,7 @@ def write_split(
             declares, or the split is empty.
     """
     # TensorFlow is loaded by the processes that write, not by the one that waits.
+    quiet_tensorflow.load()
     from t2t_multimodel.data import shard_index
 
     began = time.monotonic()

@@ -237,16 +237,17 @@ def _filled(counts: np.ndarray, buckets: Buckets) -> list[int]:
     One that an epoch does not fill gives its examples to the next longer one: they
     would wait there for epochs (ours; T2T lets them wait).
     """
+    longest = int(np.flatnonzero(counts)[-1])
     used = []
     waiting = 0
-    for index, count in enumerate(counts):
+    for index, count in enumerate(counts[: longest + 1]):
         waiting += count
-        if waiting >= buckets.batch_sizes[index]:
+        full = count and waiting >= buckets.batch_sizes[index]
+        # The longest examples have no bucket to go on to.
+        if full or index == longest:
             used.append(index)
             waiting = 0
-    # The longest examples have none to go to.
-    longest = int(np.flatnonzero(counts)[-1])
-    return used if waiting == 0 else [*used, longest]
+    return used
 
 
 def _consecutive(

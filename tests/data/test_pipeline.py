@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from t2t_multimodel.data import batching, pipeline
 from t2t_multimodel.data.features import ClassLabel, Image, Text, Vocabulary
+from t2t_multimodel.data.generate import generate
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.problem import ReversedProblem
@@ -110,6 +111,29 @@ def test_the_state_without_prefetch_holds_no_data(generated, tmp_path):
     tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "state"))
     size = sum(path.stat().st_size for path in tmp_path.glob("state.*"))
     assert size < 20_000
+
+
+@pytest.mark.parametrize(
+    "lengths, boundaries",
+    [
+        ([5] * 20 + [11] * 20, (8, 12)),
+        ([5] * 19 + [11] * 20, (12,)),  # 160 // 8 = 20 are not filled by an epoch
+        ([5] * 20 + [11] * 2, (8, 12)),  # the longest have none to go on to
+        ([5] * 3, (8,)),
+        ([5] * 4 + [11] * 20 + [150], (12, 160)),
+    ],
+)
+def test_examples_that_fill_no_batch_join_the_next_bucket(
+    toy, tmp_path, lengths, boundaries
+):
+    problem = toy("bytes", "bytes")
+    problem.num_shards = {"train": 1}
+    problem.examples = lambda split, **kwargs: (
+        {"inputs": "x" * (length - 1), "targets": "x"} for length in lengths
+    )
+    generate([problem], tmp_path, tmp_path, num_processes=1, say=lambda _: None)
+    buckets = pipeline.training_buckets(problem, tmp_path, batch_size=160)
+    assert buckets.boundaries == boundaries
 
 
 def test_the_seed_decides_the_order(generated):
