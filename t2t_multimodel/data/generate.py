@@ -262,10 +262,10 @@ def write_split(
                 "of num_shards if there is none"
             )
     paths = [data_dir / name for name in names]
-    index = shard_index.build_index(problem, paths)
-    index.save(shards.index_path(data_dir, problem.data_name, split))
+    records = shard_index.build_index(problem, paths)
+    records.save(shards.index_path(data_dir, problem.data_name, split))
     return {
-        "examples": len(index),
+        "examples": len(records),
         "shards": [{"name": p.name, "bytes": p.stat().st_size} for p in paths],
         "seconds": time.monotonic() - began,
     }
