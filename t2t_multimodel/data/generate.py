@@ -251,15 +251,15 @@ def write_split(
         if max_cases:
             examples = _first(examples, max_cases)
         dealt = _deal(problem, split, examples, data_dir, names, missing)
-        for index in missing:
-            _finish_shard(
-                data_dir / names[index],
-                shuffle_key=f"{seed} {names[index]}" if split == "train" else "",
-            )
         if not dealt:
             raise UserError(
                 f"problem {problem.name!r} has no {split} examples; leave {split} out "
                 "of num_shards if there is none"
+            )
+        for index in missing:
+            _finish_shard(
+                data_dir / names[index],
+                shuffle_key=f"{seed} {names[index]}" if split == "train" else "",
             )
     paths = [data_dir / name for name in names]
     records = shard_index.build_index(problem, paths)
