@@ -29,29 +29,23 @@ def greedy_ids(
         what the longest row needed.
     """
     batch = tf.shape(max_lengths)[0]
-    longest = tf.reduce_max(max_lengths)
+    longest = tf.maximum(tf.reduce_max(max_lengths), 1)
+    source = model.project_source(encoded)
 
-    def goes_on(position, ids, done):
+    def goes_on(position, ids, last, done, state):
         return tf.logical_and(position < longest, ~tf.reduce_all(done))
 
-    def extend(position, ids, done):
-        logits, _ = model.decode(ids[:, : position + 1], encoded, problem)
-        chosen = likeliest(logits[:, -1])
-        chosen = tf.where(done, PAD_ID, chosen)
-        at_position = tf.one_hot(position, longest, dtype=tf.int32)
-        ids += chosen[:, None] * at_position[None]
-        done |= (chosen == EOS_ID) | (position + 1 >= max_lengths)
-        return position + 1, ids, done
+    def extend(position, ids, last, done, state):
+        logits, state = model.step(last, state, source, problem)
+        last = tf.where(done, PAD_ID, likeliest(logits))
+        ids += last[:, None] * tf.one_hot(position, longest, dtype=tf.int32)
+        done |= (last == EOS_ID) | (position + 1 >= max_lengths)
+        return position + 1, ids, last, done, state
 
-    length, ids, _ = tf.while_loop(
-        goes_on,
-        extend,
-        (0, tf.zeros((batch, longest), tf.int32), max_lengths <= 0),
-        shape_invariants=(
-            tf.TensorShape([]),
-            tf.TensorShape([None, None]),
-            tf.TensorShape([None]),
-        ),
+    ids = tf.zeros((batch, longest), tf.int32)
+    state = model.initial_state(batch, longest)
+    length, ids, *_ = tf.while_loop(
+        goes_on, extend, (0, ids, ids[:, 0], max_lengths <= 0, state)
     )
     return ids[:, :length]
 

@@ -49,15 +49,49 @@ class PositionalAlignment(keras.layers.Layer):
 
     def call(self, x, source, source_padding_mask=None, training=False):
         length = ops.shape(x)[1]
+        mean, aligned = self.project_source(source, source_padding_mask)
+        aligned = ops.pad(aligned, [(0, 0), (0, length), (0, 0)])[:, :length]
+        return self.norm(x + (mean + aligned))
+
+    def project_source(self, source, source_padding_mask=None):
+        """Projects a source `(B, S, C)`; the mask is `(B, S)` bool.
+
+        Returns:
+            The mean `(B, 1, C)` and every position `(B, S, C)`, projected.
+        """
         total = ops.sum(source, axis=1, keepdims=True)
         if source_padding_mask is None:
-            count = ops.cast(ops.shape(source)[1], x.dtype)
+            count = ops.cast(ops.shape(source)[1], source.dtype)
         else:
-            real = ops.cast(source_padding_mask, x.dtype)
+            real = ops.cast(source_padding_mask, source.dtype)
             count = ops.maximum(ops.sum(real, axis=1), 1)[:, None, None]
-        aligned = ops.pad(source, [(0, 0), (0, length), (0, 0)])[:, :length]
-        read = self.mean_projection(total / count) + self.aligned_projection(aligned)
-        return self.norm(x + read)
+        return self.mean_projection(total / count), self.aligned_projection(source)
+
+    def initial_state(self, batch_size, max_length):
+        """Returns the index of the first position, `(B,)` int32 zeros."""
+        del max_length
+        return ops.zeros((batch_size,), dtype="int32")
+
+    def step(self, x, state, source):
+        """Computes one position, in inference.
+
+        Args:
+            x: `(B, 1, C)`, the position's target.
+            state: `(B,)` int32, index of the position.
+            source: From `project_source`.
+
+        Returns:
+            `(B, 1, C)` and the next state.
+        """
+        mean, aligned = source
+        here = ops.arange(ops.shape(aligned)[1], dtype="int32") == state[:, None]
+        # Nothing, past the end of the source.
+        read = ops.sum(
+            ops.where(here[..., None], aligned, ops.zeros_like(aligned)),
+            axis=1,
+            keepdims=True,
+        )
+        return self.norm(x + (mean + read)), state + 1
 
     def compute_output_shape(
         self, x_shape, source_shape, source_padding_mask_shape=None

@@ -53,6 +53,36 @@ class Mixer(keras.layers.Layer):
             x = block(x, training=training)
         return x
 
+    def project_source(self, source, source_padding_mask=None):
+        """Returns what `step` reads of a source `(B, S, C)`, computed once."""
+        return self.attention.project_source(source, source_padding_mask)
+
+    def initial_state(self, batch_size, max_length):
+        """Returns the state before the first of at most `max_length` positions."""
+        return (
+            self.attention.initial_state(batch_size, max_length),
+            tuple(block.initial_state(batch_size) for block in self.blocks),
+        )
+
+    def step(self, x, state, source):
+        """Computes one position, in inference.
+
+        Args:
+            x: `(B, 1, C)`, the position's command token or embedded symbol.
+            state: From `initial_state` or the step before.
+            source: From `project_source`.
+
+        Returns:
+            `(B, 1, C)` and the next state.
+        """
+        attention, blocks = state
+        x, attention = self.attention.step(x, attention, source)
+        next_blocks = []
+        for block, block_state in zip(self.blocks, blocks, strict=True):
+            x, block_state = block.step(x, block_state)
+            next_blocks.append(block_state)
+        return x, (attention, tuple(next_blocks))
+
 
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class Decoder(keras.layers.Layer):
@@ -122,3 +152,45 @@ class Decoder(keras.layers.Layer):
                     training=training,
                 )
         return x, balance
+
+    def project_source(self, source, source_padding_mask=None):
+        """Returns what `step` reads of a source `(B, S, C)`, computed once."""
+        return tuple(
+            attention.project_source(source, source_padding_mask)
+            for attention in self.attentions
+        )
+
+    def initial_state(self, batch_size, max_length):
+        """Returns the state before the first of at most `max_length` positions."""
+        return tuple(
+            (
+                block.initial_state(batch_size),
+                attention.initial_state(batch_size, max_length),
+            )
+            for block, attention in zip(self.blocks, self.attentions, strict=True)
+        )
+
+    def step(self, x, state, source):
+        """Computes one position, in inference.
+
+        Args:
+            x: `(B, 1, C)` from the mixer.
+            state: From `initial_state` or the step before.
+            source: From `project_source`.
+
+        Returns:
+            `(B, 1, C)` and the next state.
+        """
+        next_state = []
+        for index in range(len(self.blocks) + 1):
+            if self.moe is not None and index == self.moe_after:
+                x, *_ = self.moe(x)
+            if index < len(self.blocks):
+                block_state, attention_state = state[index]
+                x, block_state = self.blocks[index].step(x, block_state)
+                attended, attention_state = self.attentions[index].step(
+                    x, attention_state, source[index]
+                )
+                x = x + attended
+                next_state.append((block_state, attention_state))
+        return x, tuple(next_state)

@@ -114,6 +114,8 @@ def test_a_row_ends_at_its_eos_or_its_own_limit():
     free = decoder.ids(features, "translate", np.array([30, 30, 30]))
     cut = decoder.ids(features, "translate", np.array([2, 0, 30]))
     assert cut == [free[0][:2], [], free[2]]
+    nothing = decoder.ids(features, "translate", np.array([0, 0, 0]))
+    assert nothing == [[], [], []]
 
 
 def test_decoding_stops_when_all_rows_have_ended():
@@ -121,11 +123,11 @@ def test_decoding_stops_when_all_rows_have_ended():
     table = model.net_language_words.softmax_table
     before = table.numpy()
     steps = []
-    decode = model.decode
+    step = model.step
 
     def counted(*args):
         tf.py_function(lambda: steps.append(1), [], [])
-        return decode(*args)
+        return step(*args)
 
     try:
         # Of two opposite scores one is positive, all others are zero: EOS or id 2.
@@ -134,7 +136,7 @@ def test_decoding_stops_when_all_rows_have_ended():
         ended = np.zeros_like(before)
         ended[1], ended[2] = direction, -direction
         table.assign(ended)
-        model.decode = counted
+        model.step = counted
         ids = GreedyDecoder(model).ids(
             inputs_of("translate"), "translate", np.array([40, 40, 40])
         )
@@ -142,7 +144,7 @@ def test_decoding_stops_when_all_rows_have_ended():
         assert longest < 40
         assert len(steps) == longest + 1
     finally:
-        del model.decode
+        del model.step
         table.assign(before)
 
 
