@@ -28,6 +28,7 @@ class AudioModality(keras.layers.Layer):
             v1.0.3 did to WSJ tokens, read through its waveform net.
         filter_multiplier: What 2^i is multiplied with; 1 in the paper. Ours, for
             nets of few blocks.
+        kernel_initializer: Initializer of the kernels.
 
     Call arguments:
         x: `(B, frames, bins)` or `(B, samples)`.
@@ -46,6 +47,7 @@ class AudioModality(keras.layers.Layer):
         compression: int = 8,
         bin_stride: int = 1,
         filter_multiplier: int = 1,
+        kernel_initializer="orthogonal",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -56,10 +58,17 @@ class AudioModality(keras.layers.Layer):
         self.compression = compression
         self.bin_stride = bin_stride
         self.filter_multiplier = filter_multiplier
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         strides = (2, bin_stride if form == "spectrogram" else 1)
         widths = [filter_multiplier * 2 ** (i + 1) for i in range(compression)]
         self.blocks = tuple(
-            ConvRes(f, strides, name=f"conv_res_{i}", dtype=self.dtype_policy)
+            ConvRes(
+                f,
+                strides,
+                kernel_initializer=self.kernel_initializer,
+                name=f"conv_res_{i}",
+                dtype=self.dtype_policy,
+            )
             for i, f in enumerate((*widths, depth))
         )
 
@@ -100,6 +109,7 @@ class AudioModality(keras.layers.Layer):
             "compression": self.compression,
             "bin_stride": self.bin_stride,
             "filter_multiplier": self.filter_multiplier,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 
 

@@ -19,6 +19,7 @@ class CategoricalModality(keras.layers.Layer):
     Args:
         filters: Of the strided part and of the two ConvSteps after it; the paper has
             1536 and 2048 for the last two, T2T v1.0.3 1.25, 2 and 2.5 times depth.
+        kernel_initializer: Initializer of the kernels.
 
     Call arguments:
         x: `(B, H, W, C)`.
@@ -28,18 +29,28 @@ class CategoricalModality(keras.layers.Layer):
         `(B, filters[2])`.
     """
 
-    def __init__(self, filters=(1280, 1536, 2048), **kwargs):
+    def __init__(
+        self, filters=(1280, 1536, 2048), *, kernel_initializer="orthogonal", **kwargs
+    ):
         super().__init__(**kwargs)
         self.filters = tuple(filters)
-        policy = self.dtype_policy
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         strided, wide, wider = self.filters
-        self.skip = ConvStep2D(
-            strided, (3, 3), strides=(2, 2), name="skip", dtype=policy
+        self.skip = self._step("skip", strided, (2, 2))
+        self.step_1 = self._step("step_1", strided)
+        self.step_2 = self._step("step_2", strided)
+        self.step_3 = self._step("step_3", wide)
+        self.step_4 = self._step("step_4", wider)
+
+    def _step(self, name, filters, strides=(1, 1)):
+        return ConvStep2D(
+            filters,
+            (3, 3),
+            strides,
+            kernel_initializer=self.kernel_initializer.clone(),
+            name=name,
+            dtype=self.dtype_policy,
         )
-        self.step_1 = ConvStep2D(strided, (3, 3), name="step_1", dtype=policy)
-        self.step_2 = ConvStep2D(strided, (3, 3), name="step_2", dtype=policy)
-        self.step_3 = ConvStep2D(wide, (3, 3), name="step_3", dtype=policy)
-        self.step_4 = ConvStep2D(wider, (3, 3), name="step_4", dtype=policy)
 
     def build(self, input_shape):
         strided, wide, _ = self.filters
@@ -70,4 +81,7 @@ class CategoricalModality(keras.layers.Layer):
         return (input_shape[0], self.filters[-1])
 
     def get_config(self):
-        return super().get_config() | {"filters": self.filters}
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -13,6 +13,7 @@ class ConvRes(keras.layers.Layer):
     Args:
         filters: Depth of the output (F).
         strides: Of the pool and the shortcut, `(rows, columns)`.
+        kernel_initializer: Initializer of the kernels.
 
     Call arguments:
         x: `(B, H, W, C)`.
@@ -22,15 +23,30 @@ class ConvRes(keras.layers.Layer):
         `(B, ceil(H / rows), ceil(W / columns), F)`.
     """
 
-    def __init__(self, filters: int, strides: tuple[int, int] = (2, 2), **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        strides: tuple[int, int] = (2, 2),
+        *,
+        kernel_initializer="orthogonal",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.strides = tuple(strides)
-        policy = self.dtype_policy
-        self.step_1 = ConvStep2D(filters, (3, 3), name="step_1", dtype=policy)
-        self.step_2 = ConvStep2D(filters, (3, 3), name="step_2", dtype=policy)
-        self.shortcut = ConvStep2D(
-            filters, (1, 1), strides=self.strides, name="shortcut", dtype=policy
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.step_1 = self._step("step_1", (3, 3))
+        self.step_2 = self._step("step_2", (3, 3))
+        self.shortcut = self._step("shortcut", (1, 1), self.strides)
+
+    def _step(self, name, kernel_size, strides=(1, 1)):
+        return ConvStep2D(
+            self.filters,
+            kernel_size,
+            strides,
+            kernel_initializer=self.kernel_initializer.clone(),
+            name=name,
+            dtype=self.dtype_policy,
         )
 
     def build(self, input_shape):
@@ -55,6 +71,7 @@ class ConvRes(keras.layers.Layer):
         return super().get_config() | {
             "filters": self.filters,
             "strides": self.strides,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 
 

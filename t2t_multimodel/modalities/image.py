@@ -20,6 +20,7 @@ class ImageModality(keras.layers.Layer):
         depth: Depth of the output (C).
         stem_filters: Of the two convolutions at the start.
         filters: Of the ConvRes blocks before the last, which has `depth` filters.
+        kernel_initializer: Initializer of the kernels.
 
     Call arguments:
         images: `(B, H, W, channels)`, 0..255.
@@ -28,28 +29,40 @@ class ImageModality(keras.layers.Layer):
         `(B, H / 2^n, W / 2^n, C)` with n = 2 + number of `filters`, rounded up.
     """
 
-    def __init__(self, depth: int, *, stem_filters=(32, 64), filters=(128, 256), **kw):
-        super().__init__(**kw)
+    def __init__(
+        self,
+        depth: int,
+        *,
+        stem_filters=(32, 64),
+        filters=(128, 256),
+        kernel_initializer="orthogonal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
         self.depth = depth
         self.stem_filters = tuple(stem_filters)
         self.filters = tuple(filters)
-        policy = self.dtype_policy
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.stem_1 = ConvStep2D(
             self.stem_filters[0],
             (3, 3),
             strides=(2, 2),
             activation=False,
             separable=False,
-            name="stem_1",
-            dtype=policy,
+            **self._common("stem_1"),
         )
-        self.stem_2 = ConvStep2D(
-            self.stem_filters[1], (3, 3), name="stem_2", dtype=policy
-        )
+        self.stem_2 = ConvStep2D(self.stem_filters[1], (3, 3), **self._common("stem_2"))
         self.blocks = tuple(
-            ConvRes(f, name=f"conv_res_{i}", dtype=policy)
+            ConvRes(f, **self._common(f"conv_res_{i}"))
             for i, f in enumerate((*self.filters, depth))
         )
+
+    def _common(self, name):
+        return {
+            "kernel_initializer": self.kernel_initializer.clone(),
+            "name": name,
+            "dtype": self.dtype_policy,
+        }
 
     @property
     def _stack(self) -> tuple[keras.layers.Layer, ...]:
@@ -78,6 +91,7 @@ class ImageModality(keras.layers.Layer):
             "depth": self.depth,
             "stem_filters": self.stem_filters,
             "filters": self.filters,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 
 

@@ -34,7 +34,7 @@ class PositionalAlignment(keras.layers.Layer):
             keras.layers.Dense(
                 depth,
                 use_bias=False,
-                kernel_initializer=self.kernel_initializer,
+                kernel_initializer=self.kernel_initializer.clone(),  # another draw
                 name=name,
                 dtype=self.dtype_policy,
             )

@@ -32,7 +32,11 @@ def make_model(
             if name not in nets:
                 nets[name] = _make_net(feature, spec, hparams, name)
         if spec.is_classification:
-            net = CategoricalModality(hparams.categorical_filters, name="categorical")
+            net = CategoricalModality(
+                hparams.categorical_filters,
+                kernel_initializer=_initializer(hparams),
+                name="categorical",
+            )
             nets.setdefault(
                 "categorical", (net, (None, None, None, hparams.hidden_size))
             )
@@ -128,6 +132,7 @@ def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str):
             depth,
             stem_filters=hparams.image_stem_filters,
             filters=hparams.image_filters,
+            kernel_initializer=_initializer(hparams),
             name=name,
         )
         return net, (None, None, None, feature.channels)
@@ -138,11 +143,14 @@ def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str):
             compression=hparams.audio_compression,
             bin_stride=hparams.audio_spectral_bin_stride,
             filter_multiplier=hparams.audio_filter_multiplier,
+            kernel_initializer=_initializer(hparams),
             name=name,
         )
         waveform = feature.form == "waveform"
         return net, (None, None) if waveform else (None, None, feature.num_bins)
-    net = keras.layers.Dense(len(feature.names), name=name)
+    net = keras.layers.Dense(
+        len(feature.names), kernel_initializer=_initializer(hparams), name=name
+    )
     return net, (None, hparams.categorical_filters[-1])
 
 

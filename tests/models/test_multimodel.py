@@ -323,6 +323,27 @@ def test_weights_are_drawn_from_the_seed_and_have_distinct_paths():
     assert any("embedding" in p or "table" in p for p in differing)
 
 
+def test_the_initializer_of_the_hparams_reaches_every_kernel():
+    specs = [spec(n) for n in ("image_to_label", "speech_to_text")]
+    one, half = (
+        make_model(specs, make_hparams("multimodel_tiny", f"{SMALL},{gain}"))
+        for gain in ("initializer_gain=1.0", "initializer_gain=0.5")
+    )
+    others = ("table", "/scale", "/bias", "/gate", "/noise")
+    for a, b in zip(one.weights, half.weights, strict=True):
+        factor = 1.0 if a.path.endswith(others) else 0.5
+        np.testing.assert_allclose(b, factor * a.numpy(), rtol=1e-5, err_msg=a.path)
+
+
+@pytest.mark.parametrize("part", ["", "_no_attention"])
+def test_no_two_kernels_are_drawn_alike(part):
+    specs = [spec(n) for n in ("text_to_text", "image_to_label", "speech_to_text")]
+    model = make_model(specs, make_hparams(f"multimodel_tiny{part}", SMALL))
+    kernels = [w for w in model.weights if len(w.shape) > 1 and np.ptp(w.numpy()) > 0]
+    starts = {w.numpy().ravel()[:4].tobytes() for w in kernels}
+    assert len(starts) == len(kernels)
+
+
 def test_adding_a_problem_keeps_the_paths_of_the_others():
     few, more = (
         {w.path for w in model_of(names=names).weights}
