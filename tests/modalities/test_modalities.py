@@ -45,7 +45,9 @@ def _image():
 
 
 def _audio(form, shape, bin_stride=1):
-    net = AudioModality(16, form, compression=2, bin_stride=bin_stride, filter_multiplier=4)
+    net = AudioModality(
+        16, form, compression=2, bin_stride=bin_stride, filter_multiplier=4
+    )
     net.build((None, *(None if n > 8 else n for n in shape[1:])))
     lengths = np.array([shape[1], shape[1] - 5], "int32")
     return net, lambda: net(sounds(*shape), lengths)[0]
