@@ -133,11 +133,14 @@ class AudioMiniTokens(MiniatureProblem):
     """The words of a short English utterance by one of six synthetic speakers."""
 
     inputs = Audio(
-        form="spectrogram", sample_rate_hz=speech.SAMPLE_RATE_HZ, num_bins=32
+        form="spectrogram",
+        sample_rate_hz=speech.SAMPLE_RATE_HZ,
+        num_bins=32,
+        hop_seconds=0.016,
     )
     targets = _ENGLISH
     num_examples = NUM_UTTERANCES
-    batch_size_multiplier = 2 * _POSITIONS_A_TOKEN
+    batch_size_multiplier = 320
 
     def example(self, split: str, index: int, seed: int) -> RawExample:
         """Returns a waveform and its transcript."""

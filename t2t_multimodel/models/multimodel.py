@@ -69,6 +69,8 @@ class MultiModel(keras.Model):
 
     Call arguments:
         features: `{"inputs": ..., "targets": ...}`, as the data pipeline makes them.
+            A scalar `"target_space_id"` asks for another command token than the
+            problem's, so that problems with equal nets can share a traced function.
         problem: Name of the problem that the batch is of.
 
     Returns:
@@ -133,6 +135,8 @@ class MultiModel(keras.Model):
         encoded: Encoded,
         problem: str,
         padding_mask=None,
+        *,
+        target_space_id=None,
         training: bool = False,
     ):
         """Returns the scores of every next symbol, and the decoder's MoE balance.
@@ -143,6 +147,7 @@ class MultiModel(keras.Model):
             encoded: The inputs.
             problem: Name of the problem.
             padding_mask: `(B, T)` bool, False where no symbol is asked for.
+            target_space_id: Row of the command table, in place of the problem's own.
             training: Whether dropout and gating noise are on.
 
         Returns:
@@ -151,7 +156,10 @@ class MultiModel(keras.Model):
         spec = self.spec(problem)
         net = getattr(self, f"net_{net_key(spec.targets, spec.name)}")
         x = net.embed_targets(ids)
-        command = ops.cast(self.command_table[int(spec.target_space_id)], x.dtype)
+        if target_space_id is None:
+            target_space_id = int(spec.target_space_id)
+        command = ops.take(self.command_table, target_space_id, axis=0)
+        command = ops.cast(command, x.dtype)
         command = ops.broadcast_to(command, (ops.shape(x)[0], 1, self.depth))
         x = ops.concatenate([command, x[:, :-1]], axis=1)  # (B, T, C)
         attended = {
@@ -208,7 +216,14 @@ class MultiModel(keras.Model):
         if self.spec(problem).is_classification:
             return ModelOutput(self.classify(encoded, problem), encoded.balance)
         ids = features["targets"]
-        logits, balance = self.decode(ids, encoded, problem, ids != 0, training)
+        logits, balance = self.decode(
+            ids,
+            encoded,
+            problem,
+            ids != 0,
+            target_space_id=features.get("target_space_id"),
+            training=training,
+        )
         return ModelOutput(logits, encoded.balance + balance)
 
     def _read(self, features, spec: ProblemSpec, training):

@@ -1,0 +1,159 @@
+"""t2t-mm-trainer: learn problems together, or evaluate what was learned."""
+
+import logging
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from absl import flags
+
+from t2t_multimodel.bin import command_line
+from t2t_multimodel.errors import UserError
+
+PROGRAM = "t2t-mm-trainer"
+DESCRIPTION = """Trains one model on problems, all together.
+
+  t2t-mm-trainer --generate_data --data_dir=DATA --output_dir=RUN \\
+      --problems=mini8 --hparams_set=multimodel_mini --train_steps=2500
+
+A run that was stopped or killed goes on when the same command is given again."""
+
+SCHEDULES = ("train_and_evaluate", "train", "evaluate")
+
+
+def define_flags() -> flags.FlagValues:
+    """Returns the program's flags; names are those of t2t-trainer."""
+    values = flags.FlagValues()
+    command_line.define_shared(values)
+
+    def string(name: str, default: str, help_text: str) -> None:
+        flags.DEFINE_string(name, default, help_text, flag_values=values)
+
+    def integer(name: str, default: int, help_text: str) -> None:
+        flags.DEFINE_integer(name, default, help_text, flag_values=values)
+
+    string("problems", "", "Names of problems or groups, joined by -.")
+    string("hparams_set", "", "Name of the hparams set.")
+    string("hparams", "", "Changes to the set: name=value,name=value.")
+    string("data_dir", "", "Folder of the shards.")
+    string("output_dir", "", "Folder for checkpoints, metrics and the description.")
+    string(
+        "tmp_dir",
+        os.path.join(tempfile.gettempdir(), "t2t_datagen"),
+        "Folder with the sources of the problems that need any.",
+    )
+    flags.DEFINE_bool(
+        "generate_data", False, "Write the data first.", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "schedule",
+        SCHEDULES[0],
+        list(SCHEDULES),
+        "What to do: train with evaluations, only train, or evaluate the latest "
+        "checkpoint once.",
+        flag_values=values,
+    )
+    integer("train_steps", 250_000, "Updates in all, earlier sessions included.")
+    integer("eval_steps", 100, "Batches of each evaluation at most; 0 takes all.")
+    integer("local_eval_frequency", 1000, "Steps between evaluations; 0: at the end.")
+    integer("save_checkpoints_steps", 500, "Steps between checkpoints.")
+    integer("keep_checkpoint_max", 20, "Checkpoints kept, the newest.")
+    integer("random_seed", 1234, "Decides weights, order of data, dropout and noise.")
+    flags.DEFINE_bool(
+        "eval_use_test_set",
+        False,
+        "Evaluate on the test split instead of dev.",
+        flag_values=values,
+    )
+    return values
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; see `command_line.run`."""
+    values = define_flags()
+    return command_line.run(PROGRAM, DESCRIPTION, values, lambda: run(values), argv)
+
+
+def run(values: flags.FlagValues) -> int:
+    """Does what the flags say; returns the exit status."""
+    config = run_config(values)
+    if values.generate_data:
+        generate(config, values)
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    from t2t_multimodel.training.trainer import NotFiniteError, Trainer
+
+    # Without it two runs of one seed differ in the last bits, and a run that was
+    # killed and continued would not end with the weights of one that was not.
+    tf.config.experimental.enable_op_determinism()
+    try:
+        trainer = Trainer(config)
+        if values.schedule == "evaluate":
+            if not trainer.step:
+                raise UserError(
+                    f"{config.output_dir} has no checkpoint to evaluate; train first"
+                )
+            trainer.evaluate()
+        else:
+            trainer.train()
+    except NotFiniteError as error:
+        raise UserError(str(error)) from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(
+            f"out of memory at batch_size={config.hparams.batch_size}; give a smaller "
+            f"one: --hparams=batch_size={config.hparams.batch_size // 2}"
+        ) from error
+    return 0
+
+
+def run_config(values: flags.FlagValues):
+    """Returns the run that the flags describe.
+
+    Raises:
+        UserError: If a flag is missing or wrong.
+    """
+    from t2t_multimodel.hparams import make_hparams
+    from t2t_multimodel.problems import make_problems
+    from t2t_multimodel.training.run_config import RunConfig
+
+    for name in ("problems", "hparams_set", "data_dir", "output_dir"):
+        if not values[name].value:
+            raise UserError(
+                f"--{name} is missing; see --help, and --registry_help for names"
+            )
+    at_end_only = values.schedule == "train"
+    return RunConfig(
+        problems=make_problems(values.problems),
+        hparams=make_hparams(values.hparams_set, values.hparams),
+        data_dir=pathlib.Path(values.data_dir).expanduser(),
+        output_dir=pathlib.Path(values.output_dir).expanduser(),
+        train_steps=values.train_steps,
+        eval_steps=values.eval_steps,
+        local_eval_frequency=0 if at_end_only else values.local_eval_frequency,
+        evaluate_at_end=not at_end_only,
+        save_checkpoints_steps=values.save_checkpoints_steps,
+        keep_checkpoint_max=values.keep_checkpoint_max,
+        random_seed=values.random_seed,
+        eval_split="test" if values.eval_use_test_set else "dev",
+    )
+
+
+def generate(config, values: flags.FlagValues) -> None:
+    """Writes the data of the run's problems, where it is not there yet."""
+    from t2t_multimodel.data.generate import generate as generate_shards
+
+    generate_shards(
+        config.problems,
+        config.data_dir,
+        pathlib.Path(values.tmp_dir).expanduser(),
+        say=lambda line: print(line, flush=True),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

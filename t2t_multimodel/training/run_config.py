@@ -1,0 +1,50 @@
+"""Where and how long: what a training run is told by flags."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from t2t_multimodel.errors import UserError
+from t2t_multimodel.hparams import HParams
+from t2t_multimodel.problems.problem import Problem
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a run needs besides its data; names are T2T's flags.
+
+    Attributes:
+        problems: What to learn.
+        hparams: How.
+        data_dir: Folder of the shards.
+        output_dir: Folder for checkpoints, metrics and the run's description.
+        train_steps: Updates in all, those of earlier sessions included.
+        eval_steps: Batches of each problem's evaluation, at most; 0 = whole split.
+        local_eval_frequency: Steps between evaluations; 0 = only at the end.
+        save_checkpoints_steps: Steps between checkpoints.
+        keep_checkpoint_max: Checkpoints kept.
+        random_seed: Decides weights, order of data, dropout and gating noise.
+        evaluate_at_end: Whether to evaluate after the last step.
+        eval_split: Split that is evaluated.
+    """
+
+    problems: Sequence[Problem]
+    hparams: HParams
+    data_dir: pathlib.Path
+    output_dir: pathlib.Path
+    train_steps: int = 250_000
+    eval_steps: int = 100
+    local_eval_frequency: int = 1000
+    save_checkpoints_steps: int = 500
+    keep_checkpoint_max: int = 20
+    random_seed: int = 1234
+    evaluate_at_end: bool = True
+    eval_split: str = "dev"
+
+    def __post_init__(self) -> None:
+        for name in ("train_steps", "save_checkpoints_steps", "keep_checkpoint_max"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name}={getattr(self, name)} must be positive")
+        for name in ("eval_steps", "local_eval_frequency"):
+            if getattr(self, name) < 0:
+                raise UserError(f"--{name}={getattr(self, name)} must not be negative")

@@ -1,0 +1,187 @@
+"""One training step: the gradients of one or all problems, and the update."""
+
+import collections
+import concurrent.futures
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.hparams import HParams
+from t2t_multimodel.layers import moe_balance_loss, random_scope
+from t2t_multimodel.models.multimodel import ModelOutput, MultiModel, net_key
+from t2t_multimodel.training.losses import padded_cross_entropy
+
+PROBLEMS_IN_FLIGHT = 2
+"""Problems of a joint step computed side by side.
+
+Small operations do not fill two cores; two problems do, at the memory of two."""
+
+
+class StepResult(NamedTuple):
+    """What a step computed, before the update.
+
+    Attributes:
+        gradients: One tensor per trainable variable; `None` if no problem of the
+            step uses the variable.
+        losses: Problem name to its loss per token, in nats, without the experts'
+            balance loss and the loss multiplier.
+        num_tokens: Problem name to the number of targets its loss is a mean of.
+    """
+
+    gradients: list
+    losses: dict
+    num_tokens: dict
+
+
+class TrainStep:
+    """Computes gradients: one traced function for each pair of modality nets.
+
+    A joint step gives the mean of its problems' gradients, each problem's loss being
+    `loss_multiplier` times its mean over targets, plus the balance loss of its
+    experts (paper 1.7 trained one worker a problem; the synchronous mean is ours).
+
+    Problems with the same nets, such as all translations, share their function, so
+    that eight problems are traced as fast as four. They are run two at a time, and
+    summed in the order of the problems whichever ends first, so that the sum does
+    not depend on it and no more than two sets of gradients wait to be added.
+
+    Args:
+        model: The model; built.
+        hparams: Label smoothing, loss coefficients, weight decay.
+        loss_multipliers: Problem name to T2T's `loss_multiplier`.
+        element_specs: Problem name to the element spec of its batches.
+        seed: With the step number decides every random draw.
+    """
+
+    def __init__(
+        self,
+        model: MultiModel,
+        hparams: HParams,
+        *,
+        loss_multipliers: Mapping[str, float],
+        element_specs: Mapping[str, object],
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.hparams = hparams
+        self.loss_multipliers = dict(loss_multipliers)
+        self.element_specs = dict(element_specs)
+        self.seed = seed
+        self._functions: dict[tuple, Callable] = {}
+        self._lock = threading.Lock()
+        self._pool = concurrent.futures.ThreadPoolExecutor(PROBLEMS_IN_FLIGHT)
+        self._add = tf.function(_add)
+        self._mean = tf.function(self._mean_gradients)
+
+    def gradients(self, batches: Mapping[str, dict], step: int) -> StepResult:
+        """Returns gradients and losses of one batch of each problem given.
+
+        Args:
+            batches: Problem name to batch.
+            step: Number of the step; seeds dropout and gating noise.
+        """
+        names = [name for name in self.element_specs if name in batches]
+        pending = collections.deque(names)
+        running: collections.deque = collections.deque()
+        total, losses, num_tokens = None, {}, {}
+        for name in names:
+            while pending and len(running) < PROBLEMS_IN_FLIGHT:
+                ahead = pending.popleft()
+                job = self._pool.submit(self._run, ahead, batches[ahead], step)
+                running.append(job)
+            gradients, losses[name], num_tokens[name] = running.popleft().result()
+            total = gradients if total is None else self._add(total, gradients)
+        mean = self._mean(total, tf.constant(len(names), tf.float32))
+        return StepResult(mean, losses, num_tokens)
+
+    def _run(self, name: str, batch: dict, step: int):
+        """Returns gradients, loss and number of targets of one problem."""
+        index = list(self.element_specs).index(name)
+        seed = tf.constant(_seed_words(self.seed, step, index))
+        multiplier = tf.constant(self.loss_multipliers[name], tf.float32)
+        space = tf.constant(int(self.model.spec(name).target_space_id))
+        batch = {key: batch[key] for key in self.element_specs[name]}
+        return self._function(name)(
+            batch | {"target_space_id": space}, seed, multiplier
+        )
+
+    def _function(self, name: str) -> Callable:
+        """Returns the traced function of a problem, shared by those with its nets."""
+        spec = self.model.spec(name)
+        key = (net_key(spec.inputs, name), net_key(spec.targets, name))
+        with self._lock:
+            if key not in self._functions:
+                specs = dict(self.element_specs[name])
+                specs["target_space_id"] = tf.TensorSpec([], tf.int32)
+                self._functions[key] = tf.function(
+                    functools.partial(self._problem_gradients, name),
+                    input_signature=[
+                        specs,
+                        tf.TensorSpec([2], tf.int32),
+                        tf.TensorSpec([], tf.float32),
+                    ],
+                ).get_concrete_function()
+            return self._functions[key]
+
+    def _problem_gradients(self, name, batch, seed, loss_multiplier):
+        # Keras variables do not take part in tape.gradient's options; values do.
+        variables = [v.value for v in self.model.trainable_variables]
+        with tf.GradientTape() as tape:
+            with random_scope(seed):
+                output = self.model(batch, problem=name, training=True)
+            loss_sum, num_tokens = self._loss(name, batch, output)
+            loss = loss_sum / tf.maximum(num_tokens, 1.0)
+            total = loss_multiplier * loss + self._balance_loss(output)
+        gradients = tape.gradient(total, variables)
+        # The optimizer's arithmetic is for dense tensors: slices with repeated rows
+        # would be counted wrongly in norms and moments.
+        dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        return dense, loss, num_tokens
+
+    def _mean_gradients(self, total, count):
+        """Divides sums by the number of problems, and adds the weight decay.
+
+        T2T v1.0.x's decay is half the mean square of each matrix. Its gradient is
+        added by hand, so that variables no problem of the step uses stay untouched.
+        """
+        decay = self.hparams.weight_decay
+        means = []
+        for total_gradient, variable in zip(
+            total, self.model.trainable_variables, strict=True
+        ):
+            mean = None if total_gradient is None else total_gradient / count
+            if mean is not None and decay and len(variable.shape) > 1:
+                size = variable.value.shape.num_elements()
+                mean += decay / size * variable.value
+            means.append(mean)
+        return means
+
+    def _loss(self, name: str, batch, output: ModelOutput):
+        is_label = self.model.spec(name).is_classification
+        labels = batch["targets"]
+        weights = tf.ones_like(labels, tf.float32) if is_label else None
+        return padded_cross_entropy(
+            output.logits, labels, self.hparams.label_smoothing, weights=weights
+        )
+
+    def _balance_loss(self, output: ModelOutput):
+        losses = [moe_balance_loss(*statistics) for statistics in output.balance]
+        return self.hparams.moe_loss_coef * tf.add_n([tf.constant(0.0), *losses])
+
+
+def _add(total: list, gradients: list) -> list:
+    """Adds two lists of gradients, in which `None` stands for an unused variable."""
+    return [
+        a if b is None else b if a is None else a + b
+        for a, b in zip(total, gradients, strict=True)
+    ]
+
+
+def _seed_words(seed: int, step: int, problem_index: int) -> np.ndarray:
+    """Returns two int32 words that differ for every seed, step and problem."""
+    sequence = np.random.SeedSequence([seed, step, problem_index])
+    return sequence.generate_state(2, np.uint32).astype(np.int64).astype(np.int32)
