@@ -174,7 +174,9 @@ def _image_folder(table: TomlTable) -> ImageFolder:
     return problem
 
 
-KINDS: dict[str, tuple[tuple[str, ...], Callable[[TomlTable], Problem]]] = {
+KINDS: dict[
+    str, tuple[tuple[str, ...], Callable[[TomlTable], TextPairs | ImageFolder]]
+] = {
     "text_pairs": (
         ("inputs_space", "targets_space", "vocabulary", "also_reversed"),
         _text_pairs,
