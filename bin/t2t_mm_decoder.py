@@ -189,21 +189,20 @@ def score_splits(
     """Decodes a split of each problem, prints its scores and writes its files."""
     from t2t_multimodel.decoding import lines
     from t2t_multimodel.decoding.progress import progress
-    from t2t_multimodel.decoding.scoring import count_examples, score_problem
+    from t2t_multimodel.decoding.scoring import Scorer
 
     data_dir = pathlib.Path(values.data_dir or run.data_dir).expanduser()
     split, base = values.decode_split, values.decode_to_file
     if base:
         base = str(pathlib.Path(base).expanduser())
         lines.check_writable(f"{base}.{names[0]}.decodes")
+    scorer = Scorer(decoder, data_dir)
     for name in names:
         run.check_data(run.problem(name), data_dir)
-        total = count_examples(decoder.problem(name), data_dir, split)
+        total = scorer.count(name, split)
         total = min(total, values.eval_examples or total)
         with progress(total, name) as advance:
-            scored = score_problem(
-                decoder, name, data_dir, split, max_examples=total, progress=advance
-            )
+            scored = scorer.score(name, split, max_examples=total, progress=advance)
         decoded = scored.decoded
         print("\n".join(scored.report(_EXAMPLES_SHOWN)), flush=True)
         if base:

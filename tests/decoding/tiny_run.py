@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from t2t_multimodel.data import records
 from t2t_multimodel.data.features import Audio, ClassLabel, Image, Text, Vocabulary
+from t2t_multimodel.data.shards import shard_name
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.text_encoder import SubwordTextEncoder, count_tokens
 from t2t_multimodel.data.vocabularies import encoders_for
@@ -36,7 +37,7 @@ def text(space=SpaceId.ENGLISH_TOKENS):
     return Text(space=space, vocabulary=WORDS)
 
 
-def png(generator, size=8):
+def png(generator, size=16):
     pixels = generator.integers(0, 256, (size, size, 3)).astype("uint8")
     return tf.io.encode_png(pixels).numpy()
 
@@ -58,7 +59,7 @@ class Translate(Problem):
 class Caption(Problem):
     """Three pictures, the first two with two captions each."""
 
-    inputs, targets = Image(height_px=8, width_px=8), text()
+    inputs, targets = Image(height_px=16, width_px=16), text()
 
     def examples(self, split, *, tmp_dir, seed):
         generator = np.random.default_rng(seed)
@@ -71,7 +72,7 @@ class Caption(Problem):
 class Look(Problem):
     """Pictures of one of six colours."""
 
-    inputs, targets = Image(height_px=8, width_px=8), ClassLabel(names=COLOURS)
+    inputs, targets = Image(height_px=16, width_px=16), ClassLabel(names=COLOURS)
 
     def examples(self, split, *, tmp_dir, seed):
         generator = np.random.default_rng(seed)
@@ -116,17 +117,18 @@ def problems():
 
 
 def write_data(data_dir):
-    """Writes the vocabulary and the test split of every problem."""
+    """Writes the vocabulary, and the same examples as train and test split."""
     data_dir.mkdir()
     SubwordTextEncoder.build(count_tokens(SENTENCES), 1).save(
         data_dir / WORDS.file_name
     )
     for problem in problems():
         encoders = encoders_for(problem, data_dir)
-        path = data_dir / f"{problem.data_name}-test-00000-of-00001"
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for example in problem.examples("test", tmp_dir=data_dir, seed=1):
-                writer.write(records.serialize(problem, example, encoders))
+        for split in ("train", "test"):
+            path = data_dir / shard_name(problem.data_name, split, 0, 1)
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for example in problem.examples(split, tmp_dir=data_dir, seed=1):
+                    writer.write(records.serialize(problem, example, encoders))
 
 
 def write_tiny_run(folder):
