@@ -77,7 +77,7 @@ class GreedyDecoder:
             max_lengths: `(B,)` symbols after which a row ends without EOS.
         """
         lengths = tf.constant(max_lengths, tf.int32)
-        rows = self._function(problem)(dict(features), lengths).numpy()
+        rows = self._function(problem)(_tensors(features), lengths).numpy()
         return [until_eos(row) for row in rows]
 
     def probabilities(self, features: Mapping[str, Any], problem: str) -> np.ndarray:
@@ -87,32 +87,34 @@ class GreedyDecoder:
             features: The `"inputs"` of a batch, as the data pipeline makes them.
             problem: Name of the problem.
         """
-        return self._function(problem)(dict(features)).numpy()
+        return self._function(problem)(_tensors(features)).numpy()
 
     def _function(self, problem: str):
         if problem not in self._functions:
-            spec = self.model.spec(problem)
-            features = features_signature(spec.inputs)
-            if spec.is_classification:
-                self._functions[problem] = tf.function(
-                    lambda features: tf.nn.softmax(
-                        self.model.classify(
-                            self.model.encode(features, problem), problem
-                        )
-                    ),
-                    input_signature=[features],
-                )
-            else:
-                self._functions[problem] = tf.function(
-                    lambda features, max_lengths: greedy_ids(
-                        self.model,
-                        self.model.encode(features, problem),
-                        problem,
-                        max_lengths,
-                    ),
-                    input_signature=[features, tf.TensorSpec([None], tf.int32)],
-                )
+            model, spec = self.model, self.model.spec(problem)
+            signature = [features_signature(spec.inputs)]
+
+            def classes(features):
+                encoded = model.encode(features, problem)
+                return tf.nn.softmax(model.classify(encoded, problem))
+
+            def ids(features, max_lengths):
+                encoded = model.encode(features, problem)
+                return greedy_ids(model, encoded, problem, max_lengths)
+
+            if not spec.is_classification:
+                signature.append(tf.TensorSpec([None], tf.int32))
+            function = tf.function(
+                classes if spec.is_classification else ids, input_signature=signature
+            )
+            # The concrete one: TensorFlow warns of retracing where it meets several
+            # functions that were made in one place.
+            self._functions[problem] = function.get_concrete_function()
         return self._functions[problem]
+
+
+def _tensors(features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    return {name: tf.convert_to_tensor(value) for name, value in features.items()}
 
 
 def features_signature(feature: Feature) -> dict[str, tf.TensorSpec]:
