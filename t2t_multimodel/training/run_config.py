@@ -26,6 +26,7 @@ class RunConfig:
         random_seed: Decides weights, order of data, dropout and gating noise.
         evaluate_at_end: Whether to evaluate after the last step.
         eval_split: Split that is evaluated.
+        num_parallel_problems: Problems of a joint step computed side by side.
     """
 
     problems: Sequence[Problem]
@@ -40,9 +41,15 @@ class RunConfig:
     random_seed: int = 1234
     evaluate_at_end: bool = True
     eval_split: str = "dev"
+    num_parallel_problems: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("train_steps", "save_checkpoints_steps", "keep_checkpoint_max"):
+        for name in (
+            "train_steps",
+            "save_checkpoints_steps",
+            "keep_checkpoint_max",
+            "num_parallel_problems",
+        ):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name}={getattr(self, name)} must be positive")
         for name in ("eval_steps", "local_eval_frequency"):

@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -14,27 +15,25 @@ from t2t_multimodel.hparams import HParams
 from t2t_multimodel.layers import moe_balance_loss, random_scope
 from t2t_multimodel.models.multimodel import ModelOutput, MultiModel, net_key
 from t2t_multimodel.training.losses import padded_cross_entropy
-
-PROBLEMS_IN_FLIGHT = 2
-"""Problems of a joint step computed side by side.
-
-Small operations do not fill two cores; two problems do, at the memory of two."""
+from t2t_multimodel.training.optimizer import Adam
+from t2t_multimodel.training.packing import GradientPacking, add_packed
 
 
 class StepResult(NamedTuple):
     """What a step computed, before the update.
 
     Attributes:
-        gradients: One tensor per trainable variable; `None` if no problem of the
-            step uses the variable.
-        losses: Problem name to its loss per token, in nats, without the experts'
+        packed: Sum of the problems' gradients, packed.
+        used: Whether any problem of the step uses each variable.
+        losses: Problem name to its loss per target, in nats, without the experts'
             balance loss and the loss multiplier.
-        num_tokens: Problem name to the number of targets its loss is a mean of.
+        num_targets: Problem name to the number of targets its loss is a mean of.
     """
 
-    gradients: list
+    packed: list
+    used: tuple[bool, ...]
     losses: dict
-    num_tokens: dict
+    num_targets: dict
 
 
 class TrainStep:
@@ -42,40 +41,48 @@ class TrainStep:
 
     A joint step gives the mean of its problems' gradients, each problem's loss being
     `loss_multiplier` times its mean over targets, plus the balance loss of its
-    experts (paper 1.7 trained one worker a problem; the synchronous mean is ours).
+    experts (the paper trained with one worker a problem; the synchronous mean is ours).
 
     Problems with the same nets, such as all translations, share their function, so
-    that eight problems are traced as fast as four. They are run two at a time, and
-    summed in the order of the problems whichever ends first, so that the sum does
-    not depend on it and no more than two sets of gradients wait to be added.
+    that eight problems are traced as fast as four. `num_parallel` are run at a time,
+    and summed in the order of the problems whichever ends first, so that the sum does
+    not depend on it and few sets of gradients wait to be added.
 
     Args:
         model: The model; built.
+        optimizer: Of the model's trainable variables, in their order.
         hparams: Label smoothing, loss coefficients, weight decay.
         loss_multipliers: Problem name to T2T's `loss_multiplier`.
         element_specs: Problem name to the element spec of its batches.
         seed: With the step number decides every random draw.
+        num_parallel: Problems of a joint step computed side by side. Small operations
+            do not fill several cores; several problems do, at their memory.
     """
 
     def __init__(
         self,
         model: MultiModel,
+        optimizer: Adam,
         hparams: HParams,
         *,
         loss_multipliers: Mapping[str, float],
         element_specs: Mapping[str, object],
         seed: int,
+        num_parallel: int = 1,
     ) -> None:
         self.model = model
+        self.optimizer = optimizer
         self.hparams = hparams
         self.loss_multipliers = dict(loss_multipliers)
         self.element_specs = dict(element_specs)
         self.seed = seed
+        self.packing = GradientPacking([v.shape for v in model.trainable_variables])
         self._functions: dict[tuple, Callable] = {}
+        self._used: dict[tuple, tuple[bool, ...]] = {}
+        self._updates: dict[tuple[bool, ...], Callable] = {}
         self._lock = threading.Lock()
-        self._pool = concurrent.futures.ThreadPoolExecutor(PROBLEMS_IN_FLIGHT)
-        self._add = tf.function(_add)
-        self._mean = tf.function(self._mean_gradients)
+        self.num_parallel = num_parallel
+        self._pool = concurrent.futures.ThreadPoolExecutor(num_parallel)
 
     def gradients(self, batches: Mapping[str, dict], step: int) -> StepResult:
         """Returns gradients and losses of one batch of each problem given.
@@ -85,21 +92,44 @@ class TrainStep:
             step: Number of the step; seeds dropout and gating noise.
         """
         names = [name for name in self.element_specs if name in batches]
-        pending = collections.deque(names)
+        waiting = iter(names)
         running: collections.deque = collections.deque()
-        total, losses, num_tokens = None, {}, {}
-        for name in names:
-            while pending and len(running) < PROBLEMS_IN_FLIGHT:
-                ahead = pending.popleft()
-                job = self._pool.submit(self._run, ahead, batches[ahead], step)
+
+        def start_next() -> None:
+            for name in itertools.islice(waiting, 1):
+                job = self._pool.submit(self._run, name, batches[name], step)
                 running.append(job)
-            gradients, losses[name], num_tokens[name] = running.popleft().result()
-            total = gradients if total is None else self._add(total, gradients)
-        mean = self._mean(total, tf.constant(len(names), tf.float32))
-        return StepResult(mean, losses, num_tokens)
+
+        for _ in range(self.num_parallel):
+            start_next()
+        total, losses, num_targets = None, {}, {}
+        for name in names:
+            packed, losses[name], num_targets[name] = running.popleft().result()
+            start_next()
+            total = packed if total is None else add_packed(total, packed)
+        masks = [self._used[self._key(name)] for name in names]
+        used = tuple(map(any, zip(*masks, strict=True)))
+        return StepResult(total, used, losses, num_targets)
+
+    def update(self, result: StepResult, learning_rate: float) -> float:
+        """Applies the mean of the problems' gradients.
+
+        Returns:
+            The global norm before clipping; nothing is updated if it is not finite.
+        """
+        if result.used not in self._updates:
+            self._updates[result.used] = tf.function(
+                functools.partial(self._apply, result.used)
+            )
+        norm = self._updates[result.used](
+            result.packed,
+            tf.constant(len(result.losses), tf.float32),
+            tf.constant(learning_rate, tf.float32),
+        )
+        return float(norm)
 
     def _run(self, name: str, batch: dict, step: int):
-        """Returns gradients, loss and number of targets of one problem."""
+        """Returns packed gradients, loss and number of targets of one problem."""
         index = list(self.element_specs).index(name)
         seed = tf.constant(_seed_words(self.seed, step, index))
         multiplier = tf.constant(self.loss_multipliers[name], tf.float32)
@@ -111,8 +141,7 @@ class TrainStep:
 
     def _function(self, name: str) -> Callable:
         """Returns the traced function of a problem, shared by those with its nets."""
-        spec = self.model.spec(name)
-        key = (net_key(spec.inputs, name), net_key(spec.targets, name))
+        key = self._key(name)
         with self._lock:
             if key not in self._functions:
                 specs = dict(self.element_specs[name])
@@ -127,38 +156,45 @@ class TrainStep:
                 ).get_concrete_function()
             return self._functions[key]
 
+    def _key(self, name: str) -> tuple[str, str]:
+        spec = self.model.spec(name)
+        return net_key(spec.inputs, name), net_key(spec.targets, name)
+
     def _problem_gradients(self, name, batch, seed, loss_multiplier):
         # Keras variables do not take part in tape.gradient's options; values do.
         variables = [v.value for v in self.model.trainable_variables]
         with tf.GradientTape() as tape:
             with random_scope(seed):
                 output = self.model(batch, problem=name, training=True)
-            loss_sum, num_tokens = self._loss(name, batch, output)
-            loss = loss_sum / tf.maximum(num_tokens, 1.0)
+            loss_sum, num_targets = self._loss(name, batch, output)
+            loss = loss_sum / tf.maximum(num_targets, 1.0)
             total = loss_multiplier * loss + self._balance_loss(output)
         gradients = tape.gradient(total, variables)
         # The optimizer's arithmetic is for dense tensors: slices with repeated rows
         # would be counted wrongly in norms and moments.
         dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        return dense, loss, num_tokens
+        self._used[self._key(name)] = tuple(g is not None for g in dense)
+        return self.packing.pack(dense), loss, num_targets
 
-    def _mean_gradients(self, total, count):
-        """Divides sums by the number of problems, and adds the weight decay.
+    def _apply(self, used, packed, count, learning_rate):
+        """Updates with the mean gradients, to which the weight decay is added.
 
         T2T v1.0.x's decay is half the mean square of each matrix. Its gradient is
         added by hand, so that variables no problem of the step uses stay untouched.
         """
         decay = self.hparams.weight_decay
         means = []
-        for total_gradient, variable in zip(
-            total, self.model.trainable_variables, strict=True
+        for total, variable in zip(
+            self.packing.unpack(packed, used),
+            self.model.trainable_variables,
+            strict=True,
         ):
-            mean = None if total_gradient is None else total_gradient / count
+            mean = None if total is None else total / count
             if mean is not None and decay and len(variable.shape) > 1:
                 size = variable.value.shape.num_elements()
                 mean += decay / size * variable.value
             means.append(mean)
-        return means
+        return self.optimizer.apply(means, learning_rate)
 
     def _loss(self, name: str, batch, output: ModelOutput):
         is_label = self.model.spec(name).is_classification
@@ -171,14 +207,6 @@ class TrainStep:
     def _balance_loss(self, output: ModelOutput):
         losses = [moe_balance_loss(*statistics) for statistics in output.balance]
         return self.hparams.moe_loss_coef * tf.add_n([tf.constant(0.0), *losses])
-
-
-def _add(total: list, gradients: list) -> list:
-    """Adds two lists of gradients, in which `None` stands for an unused variable."""
-    return [
-        a if b is None else b if a is None else a + b
-        for a, b in zip(total, gradients, strict=True)
-    ]
 
 
 def _seed_words(seed: int, step: int, problem_index: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from t2t_multimodel.training.progress import Progress
 from t2t_multimodel.training.run_config import RunConfig
 from t2t_multimodel.training.run_directory import check_same_run, read_run, write_run
 from t2t_multimodel.training.schedules import make_schedule
-from t2t_multimodel.training.step import StepResult, TrainStep
+from t2t_multimodel.training.step import TrainStep
 
 Scores = dict[tuple[str, str], float]
 """(problem name, metric) to value."""
@@ -88,10 +88,12 @@ class Trainer:
         self.iterators = {name: iter(dataset) for name, dataset in datasets.items()}
         self.train_step = TrainStep(
             self.model,
+            self.optimizer,
             hparams,
             loss_multipliers={p.name: p.loss_multiplier for p in config.problems},
             element_specs={name: d.element_spec for name, d in datasets.items()},
             seed=config.random_seed,
+            num_parallel=config.num_parallel_problems,
         )
         self.choice = ProblemChoice(
             hparams.problem_choice,
@@ -100,7 +102,6 @@ class Trainer:
             sizes=self._sizes(),
             temperature=hparams.proportional_temperature,
         )
-        self._apply = tf.function(self.optimizer.apply)
         self.checkpoints = Checkpoints(
             config.output_dir,
             model=self.model,
@@ -137,8 +138,7 @@ class Trainer:
         self.dry_run()
         with Progress(self.step, config.train_steps) as progress:
             while self.step < config.train_steps:
-                result = self._one_step()
-                progress.update(self.step, result.losses, result.num_tokens)
+                progress.update(self.step, *self._one_step())
                 done = self.step == config.train_steps
                 if done or _due(self.step, config.save_checkpoints_steps):
                     self.checkpoints.save(self.step)
@@ -164,23 +164,21 @@ class Trainer:
             self.train_step.gradients({name: batches[name] for name in names}, step=0)
         _log.info("largest batches ran in %.1f s", time.monotonic() - began)
 
-    def _one_step(self) -> StepResult:
-        """Draws the problems of the next step, and updates."""
+    def _one_step(self) -> tuple[dict[str, float], dict[str, int]]:
+        """Updates once; returns each problem's loss and number of targets."""
         names = self.choice.draw(self.step)
         batches = {name: next(self.iterators[name]) for name in names}
         result = self.train_step.gradients(batches, self.step)
         losses = {name: float(loss) for name, loss in result.losses.items()}
         self._check_finite(losses, batches)
-        rate = tf.constant(self.learning_rate(self.step), tf.float32)
-        norm = self._apply(result.gradients, rate)
-        if not math.isfinite(float(norm)):
+        norm = self.train_step.update(result, self.learning_rate(self.step))
+        if not math.isfinite(norm):
             self._refuse(self._culprits(batches), "gradient")
         self.choice.learn(losses)
         self.step += 1
         for name, loss in losses.items():
             self.log.write(self.step, name, "train", "loss", loss)
-        tokens = {name: int(n) for name, n in result.num_tokens.items()}
-        return StepResult([], losses, tokens)
+        return losses, {name: int(n) for name, n in result.num_targets.items()}
 
     def _check_finite(self, losses: Mapping[str, float], batches) -> None:
         bad = [name for name, loss in losses.items() if not math.isfinite(loss)]
@@ -191,7 +189,7 @@ class Trainer:
         """Yields the problems whose gradients alone are not finite."""
         for name, batch in batches.items():
             result = self.train_step.gradients({name: batch}, self.step)
-            present = [g for g in result.gradients if g is not None]
+            present = [g for g in result.packed if g is not None]
             if not math.isfinite(float(tf.linalg.global_norm(present))):
                 yield name
 
