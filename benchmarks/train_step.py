@@ -164,9 +164,12 @@ class Step:
         kind: One of `KINDS`.
         hparams: Size of the model and of text batches.
         shapes: Sizes of the problems.
+        num_parallel: Problems computed side by side.
     """
 
-    def __init__(self, kind: str, hparams: HParams, shapes: Shapes) -> None:
+    def __init__(
+        self, kind: str, hparams: HParams, shapes: Shapes, num_parallel: int = 1
+    ) -> None:
         specs = specs_of(kind, shapes)
         self.model = make_model(specs, hparams)
         self.arrays = {
@@ -175,25 +178,25 @@ class Step:
         self.batches = tf.nest.map_structure(tf.constant, self.arrays)
         self.train_step = TrainStep(
             self.model,
+            Adam(
+                variables_by_path(self.model.trainable_variables),
+                clip_grad_norm=hparams.clip_grad_norm,
+            ),
             hparams,
             loss_multipliers={s.name: 1.0 for s in specs},
             element_specs=tf.nest.map_structure(
                 tf.TensorSpec.from_tensor, self.batches
             ),
             seed=0,
+            num_parallel=num_parallel,
         )
-        self.optimizer = Adam(
-            variables_by_path(self.model.trainable_variables),
-            clip_grad_norm=hparams.clip_grad_norm,
-        )
-        self._apply = tf.function(self.optimizer.apply)
         self._number = 0
 
     def run(self) -> float:
         """Takes one step; returns its seconds."""
         began = time.perf_counter()
         result = self.train_step.gradients(self.batches, self._number)
-        float(self._apply(result.gradients, tf.constant(0.01)))  # waits for the result
+        self.train_step.update(result, learning_rate=0.01)
         self._number += 1
         return time.perf_counter() - began
 
@@ -311,13 +314,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="measure the settings that Tensor2Tensor was timed in instead",
     )
+    parser.add_argument(
+        "--num_parallel",
+        type=int,
+        default=1,
+        help="problems of a joint step side by side; the trainer takes one a core",
+    )
     args = parser.parse_args(argv)
+    # As the trainer does.
+    tf.config.experimental.enable_op_determinism()
+    if args.num_parallel > 1:
+        each = max(1, (os.cpu_count() or 1) // args.num_parallel)
+        tf.config.threading.set_intra_op_parallelism_threads(each)
+        tf.config.threading.set_inter_op_parallelism_threads(args.num_parallel)
     if args.compare_t2t:
         rows = compare(args.repeats)
     else:
         hparams = make_hparams(args.hparams_set, args.hparams)
         shapes = SHAPES[args.shapes]
-        rows = {k: measure(Step(k, hparams, shapes), args.repeats) for k in args.kinds}
+        rows = {}
+        for kind in args.kinds:
+            step = Step(kind, hparams, shapes, args.num_parallel)
+            rows[kind] = measure(step, args.repeats)
     print(*table(rows), sep="\n")
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

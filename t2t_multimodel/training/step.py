@@ -66,7 +66,7 @@ class TrainStep:
         hparams: HParams,
         *,
         loss_multipliers: Mapping[str, float],
-        element_specs: Mapping[str, object],
+        element_specs: Mapping[str, dict],
         seed: int,
         num_parallel: int = 1,
     ) -> None:

@@ -21,7 +21,7 @@ from t2t_multimodel.training.problem_choice import ProblemChoice
 from t2t_multimodel.training.progress import Progress
 from t2t_multimodel.training.run_config import RunConfig
 from t2t_multimodel.training.run_directory import check_same_run, read_run, write_run
-from t2t_multimodel.training.schedules import make_schedule
+from t2t_multimodel.training.schedules import LearningRate, make_schedule
 from t2t_multimodel.training.step import TrainStep
 
 Scores = dict[tuple[str, str], float]
@@ -71,14 +71,7 @@ class Trainer:
             epsilon=hparams.optimizer_adam_epsilon,
             clip_grad_norm=hparams.clip_grad_norm,
         )
-        self.learning_rate = make_schedule(
-            hparams.learning_rate_schedule,
-            learning_rate=hparams.learning_rate,
-            warmup_steps=hparams.learning_rate_warmup_steps,
-            hidden_size=hparams.hidden_size,
-            cosine_cycle_steps=hparams.learning_rate_cosine_cycle_steps,
-            train_steps=config.train_steps,
-        )
+        self.learning_rate = _learning_rate(config)
         datasets = {
             problem.name: train_dataset(
                 problem, data_dir, seed=config.random_seed, **self._batching()
@@ -210,6 +203,18 @@ class Trainer:
             say(f"step {self.step} {self.config.eval_split} {name}: {', '.join(found)}")
         for (problem, metric), value in values.items():
             self.log.write(self.step, problem, self.config.eval_split, metric, value)
+
+
+def _learning_rate(config: RunConfig) -> LearningRate:
+    hparams = config.hparams
+    return make_schedule(
+        hparams.learning_rate_schedule,
+        learning_rate=hparams.learning_rate,
+        warmup_steps=hparams.learning_rate_warmup_steps,
+        hidden_size=hparams.hidden_size,
+        cosine_cycle_steps=hparams.learning_rate_cosine_cycle_steps,
+        train_steps=config.train_steps,
+    )
 
 
 def _due(step: int, every: int) -> bool:
