@@ -79,7 +79,7 @@ def multimodel_paper_single() -> HParams:
 def multimodel_mini() -> HParams:
     """Ours: learns the eight miniature tasks on two cores in under 20 minutes."""
     return HParams(
-        batch_size=512,
+        batch_size=384,
         hidden_size=128,
         num_encoder_blocks=2,
         encoder_moe_after=1,
@@ -99,10 +99,10 @@ def multimodel_mini() -> HParams:
         audio_filter_multiplier=8,
         categorical_filters=(128, 192, 256),
         shared_embedding_and_softmax_weights=True,
-        learning_rate=0.75,
+        learning_rate=0.5,
         learning_rate_schedule="cosine_updown",
-        learning_rate_cosine_cycle_steps=2500,
-        learning_rate_warmup_steps=200,
+        learning_rate_cosine_cycle_steps=3600,
+        learning_rate_warmup_steps=100,
         optimizer_adam_beta1=0.9,
         optimizer_adam_beta2=0.98,
         label_smoothing=0.1,

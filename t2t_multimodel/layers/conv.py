@@ -9,6 +9,21 @@ from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.norm import LayerNorm
 
 
+def depthwise_initial(initializer, shape, dtype=None):
+    """Draws a depthwise kernel `(*window, C, 1)` whose outputs keep the variance.
+
+    Drawn as T2T does, a kernel has entries of 1 / sqrt(window * C). Layer norm hides
+    that scale from the outputs but not from Adam, whose steps are then large beside
+    the entries and throw small kernels about; hence the factor sqrt(C) (ours).
+
+    Args:
+        initializer: Drawn from; cloned first.
+        shape: `(*window, C)`.
+        dtype: Of the kernel.
+    """
+    return initializer.clone()((*shape, 1), dtype=dtype) * shape[-1] ** 0.5
+
+
 @keras.saving.register_keras_serializable(package="t2t_multimodel")
 class SeparableConv1D(keras.layers.Layer):
     """Depthwise convolution along the positions, then a pointwise one; no bias.
@@ -78,9 +93,10 @@ class SeparableConv1D(keras.layers.Layer):
         self.built = True
 
     def _depthwise_initializer(self, shape, dtype=None):
-        # Drawn in TensorFlow's shape of a depthwise kernel, for T2T's distribution.
-        initializer = self.kernel_initializer.clone()
-        return ops.reshape(initializer((shape[0], 1, shape[1], 1), dtype=dtype), shape)
+        kernel = depthwise_initial(
+            self.kernel_initializer, (shape[0], 1, shape[1]), dtype
+        )
+        return ops.reshape(kernel, shape)
 
     @property
     def history(self) -> int:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.conv import zero_padding
+from t2t_multimodel.layers.conv import depthwise_initial, zero_padding
 from t2t_multimodel.layers.norm import LayerNorm
 
 
@@ -57,7 +57,9 @@ class ConvStep2D(keras.layers.Layer):
             self.depthwise = self.add_weight(
                 name="depthwise",
                 shape=(*self.kernel_size, depth, 1),
-                initializer=self.kernel_initializer,
+                initializer=lambda shape, dtype=None: depthwise_initial(
+                    self.kernel_initializer, shape[:-1], dtype
+                ),
             )
             self.pointwise = self.add_weight(
                 name="pointwise",
