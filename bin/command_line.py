@@ -22,6 +22,9 @@ from t2t_multimodel.registry import (
 EXIT_USER_ERROR = 2
 """Exit status after a mistake of the user; a defect of the program exits with 1."""
 
+EXIT_INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
 
 def run(
     program: str,
@@ -41,8 +44,8 @@ def run(
         argv: Arguments without the program's name; `None` takes those of the process.
 
     Returns:
-        0, what `body` returned, or 2 after a mistake of the user, of which one line
-        is printed on standard error.
+        0, what `body` returned, 2 after a mistake of the user, or 130 after Ctrl-C;
+        of the last two, one line is printed on standard error.
     """
     given = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -63,9 +66,9 @@ def run(
     except (UserError, flags.Error) as error:
         print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_USER_ERROR
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(f"{program}: {str(error) or 'interrupted'}", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def define_shared(flag_values: flags.FlagValues) -> None:

@@ -1,16 +1,21 @@
 """t2t-mm-trainer: learn problems together, or evaluate what was learned."""
 
+import contextlib
 import logging
 import os
 import pathlib
 import sys
 import tempfile
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from t2t_multimodel.bin import command_line
 from t2t_multimodel.errors import UserError
+
+if TYPE_CHECKING:  # loads TensorFlow
+    from t2t_multimodel.training.run_config import RunConfig
 
 PROGRAM = "t2t-mm-trainer"
 DESCRIPTION = """Trains one model on problems, all together.
@@ -58,6 +63,14 @@ def define_flags() -> flags.FlagValues:
     integer("train_steps", 250_000, "Updates in all, earlier sessions included.")
     integer("eval_steps", 100, "Batches of each evaluation at most; 0 takes all.")
     integer("local_eval_frequency", 1000, "Steps between evaluations; 0: at the end.")
+    flags.DEFINE_integer(
+        "decode_eval_examples",
+        0,
+        "Examples of each problem that every evaluation decodes and scores (BLEU, WER, "
+        "top-1 and top-5, whole trees); 0: none.",
+        lower_bound=0,
+        flag_values=values,
+    )
     integer("save_checkpoints_steps", 500, "Steps between checkpoints.")
     integer("keep_checkpoint_max", 20, "Checkpoints kept, the newest.")
     integer("random_seed", 1234, "Decides weights, order of data, dropout and noise.")
@@ -88,20 +101,18 @@ def run(values: flags.FlagValues) -> int:
 
     from t2t_multimodel.training.trainer import NotFiniteError, Trainer
 
+    if values.schedule == "evaluate":
+        _check_trained(config)
     # Without it two runs of one seed differ in the last bits, and a run that was
     # killed and continued would not end with the weights of one that was not.
     tf.config.experimental.enable_op_determinism()
     _divide_cores(config.num_parallel_problems)
     try:
-        trainer = Trainer(config)
-        if values.schedule == "evaluate":
-            if not trainer.step:
-                raise UserError(
-                    f"{config.output_dir} has no checkpoint to evaluate; train first"
-                )
-            trainer.evaluate()
-        else:
-            trainer.train()
+        with contextlib.closing(Trainer(config, **_decode_scores(values))) as trainer:
+            if values.schedule == "evaluate":
+                trainer.evaluate()
+            else:
+                trainer.train()
     except NotFiniteError as error:
         raise UserError(str(error)) from error
     except tf.errors.ResourceExhaustedError as error:
@@ -110,6 +121,35 @@ def run(values: flags.FlagValues) -> int:
             f"one: --hparams=batch_size={config.hparams.batch_size // 2}"
         ) from error
     return 0
+
+
+def _check_trained(config: "RunConfig") -> None:
+    """Refuses to evaluate where nothing was trained, before a run is begun there."""
+    from t2t_multimodel.training.checkpoint import checkpoint_steps
+
+    if not checkpoint_steps(config.output_dir):
+        raise UserError(
+            f"{config.output_dir} has no checkpoint to evaluate; train first"
+        )
+
+
+def _decode_scores(values: flags.FlagValues) -> dict[str, Any]:
+    """Returns the trainer's argument that decodes at evaluations, if it is asked."""
+    if not values.decode_eval_examples:
+        return {}
+    from t2t_multimodel.decoding.while_training import DecodeScores
+
+    return {
+        "decode_scores": DecodeScores(
+            pathlib.Path(values.data_dir).expanduser(),
+            _eval_split(values),
+            values.decode_eval_examples,
+        )
+    }
+
+
+def _eval_split(values: flags.FlagValues) -> str:
+    return "test" if values.eval_use_test_set else "dev"
 
 
 def _divide_cores(num_parallel: int) -> None:
@@ -132,7 +172,7 @@ def _num_parallel(hparams, num_problems: int) -> int:
     return min(num_problems, os.cpu_count() or 1)
 
 
-def run_config(values: flags.FlagValues):
+def run_config(values: flags.FlagValues) -> "RunConfig":
     """Returns the run that the flags describe.
 
     Raises:
@@ -163,11 +203,11 @@ def run_config(values: flags.FlagValues):
         save_checkpoints_steps=values.save_checkpoints_steps,
         keep_checkpoint_max=values.keep_checkpoint_max,
         random_seed=values.random_seed,
-        eval_split="test" if values.eval_use_test_set else "dev",
+        eval_split=_eval_split(values),
     )
 
 
-def generate(config, values: flags.FlagValues) -> None:
+def generate(config: "RunConfig", values: flags.FlagValues) -> None:
     """Writes the data of the run's problems, where it is not there yet."""
     from t2t_multimodel.data.generate import generate as generate_shards
 

@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from t2t_multimodel.data import records
 from t2t_multimodel.data.shard_index import load_index
 from t2t_multimodel.data.shards import find_shards
+from t2t_multimodel.data.targets import sample_targets
 from t2t_multimodel.decoding.decoder import Decoder
 from t2t_multimodel.decoding.greedy import until_eos
 from t2t_multimodel.decoding.split import DecodedSplit, decode_split
@@ -199,16 +197,8 @@ class Scorer:
         return self._answers[key]
 
     def _read_targets(self, problem: Problem) -> list[Any]:
-        """Returns the first training targets: texts, or indices of classes."""
-        paths = find_shards(self.data_dir, problem.data_name, "train")
-        (key,) = (s.key for s in records.stored_sides(problem) if s.name == "targets")
-        dataset = tf.data.TFRecordDataset([str(path) for path in paths])
-        dataset = dataset.take(_BASELINE_TARGETS).map(
-            lambda record: tf.io.parse_single_example(
-                record, {key: tf.io.RaggedFeature(tf.int64)}
-            )[key]
-        )
-        ids = list(dataset.as_numpy_iterator())
+        """Returns some training targets: texts, or indices of classes."""
+        ids = sample_targets(problem, self.data_dir, "train", most=_BASELINE_TARGETS)
         if problem.targets.kind == "class_label":
             return [int(target[0]) for target in ids]
         encoder = self.decoder.encoders[problem.targets.vocabulary.name]

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from t2t_multimodel.errors import UserError
@@ -52,11 +52,12 @@ class MetricsLog:
     def __init__(self, path: str | os.PathLike, restored_step: int = 0) -> None:
         path = pathlib.Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            kept = [r for r in read_metrics(path) if r.step <= restored_step]
-            partial = path.with_name(f"{path.name}.partial")
-            partial.write_text("".join(map(_line, kept)), encoding="utf-8")
-            os.replace(partial, path)
+        self._path = path
+        self._keep(lambda record: record.step <= restored_step)
+        # What has a line of the step to go on from, or of a later evaluation.
+        self._latest: set[tuple] = {
+            r[:-1] for r in self._records() if r.step == restored_step
+        }
         self._file = path.open("a", encoding="utf-8")
 
     def write(
@@ -74,6 +75,43 @@ class MetricsLog:
         record = Record(int(step), problem, split, metric, float(value))
         self._file.write(_line(record))
         self._file.flush()
+
+    def write_evaluation(
+        self, step: int, split: str, values: Mapping[tuple[str, str], Any]
+    ) -> None:
+        """Appends the lines of an evaluation, in place of an earlier one's.
+
+        Args:
+            step: Updates done.
+            split: `train`, `dev` or `test`.
+            values: (problem name, metric) to number.
+        """
+        records = [
+            Record(int(step), problem, split, metric, float(value))
+            for (problem, metric), value in values.items()
+        ]
+        keys = {record[:-1] for record in records}
+        if keys & self._latest:
+            self._file.close()
+            self._keep(lambda record: record[:-1] not in keys)
+            self._file = self._path.open("a", encoding="utf-8")
+        self._file.write("".join(map(_line, records)))
+        self._file.flush()
+        self._latest |= keys
+
+    def has(self, step: int, problem: str, split: str, metric: str) -> bool:
+        """Whether a run that goes on from `step` had this evaluated there."""
+        return (step, problem, split, metric) in self._latest
+
+    def _records(self) -> Iterator[Record]:
+        return read_metrics(self._path) if self._path.exists() else iter(())
+
+    def _keep(self, wanted: Callable[[Record], bool]) -> None:
+        """Writes the file anew with the lines that are wanted."""
+        partial = self._path.with_name(f"{self._path.name}.partial")
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(_line(r) for r in self._records() if wanted(r))
+        os.replace(partial, self._path)
 
     def close(self) -> None:
         """Closes the file."""

@@ -43,6 +43,11 @@ class RunConfig:
     eval_split: str = "dev"
     num_parallel_problems: int = 1
 
+    @property
+    def evaluates(self) -> bool:
+        """Whether there is any evaluation."""
+        return self.evaluate_at_end or self.local_eval_frequency > 0
+
     def __post_init__(self) -> None:
         for name in (
             "train_steps",

@@ -27,12 +27,15 @@ class StepResult(NamedTuple):
         used: Whether any problem of the step uses each variable.
         losses: Problem name to its loss per target, in nats, without the experts'
             balance loss and the loss multiplier.
+        totals: Problem name to what was differentiated: the loss times the
+            multiplier, plus the balance loss.
         num_targets: Problem name to the number of targets its loss is a mean of.
     """
 
     packed: list
     used: tuple[bool, ...]
     losses: dict
+    totals: dict
     num_targets: dict
 
 
@@ -43,10 +46,10 @@ class TrainStep:
     `loss_multiplier` times its mean over targets, plus the balance loss of its
     experts (the paper trained with one worker a problem; the synchronous mean is ours).
 
-    Problems with the same nets, such as all translations, share their function, so
-    that eight problems are traced as fast as four. `num_parallel` are run at a time,
-    and summed in the order of the problems whichever ends first, so that the sum does
-    not depend on it and few sets of gradients wait to be added.
+    Problems with the same nets and sizes, such as all translations, share their
+    function, so that eight problems are traced as fast as four. `num_parallel` are
+    run at a time, and summed in the order of the problems whichever ends first, so
+    that the sum does not depend on it and few sets of gradients wait to be added.
 
     Args:
         model: The model; built.
@@ -102,14 +105,16 @@ class TrainStep:
 
         for _ in range(self.num_parallel):
             start_next()
-        total, losses, num_targets = None, {}, {}
+        summed, losses, totals, num_targets = None, {}, {}, {}
         for name in names:
-            packed, losses[name], num_targets[name] = running.popleft().result()
+            packed, losses[name], totals[name], num_targets[name] = (
+                running.popleft().result()
+            )
             start_next()
-            total = packed if total is None else add_packed(total, packed)
+            summed = packed if summed is None else add_packed(summed, packed)
         masks = [self._used[self._key(name)] for name in names]
         used = tuple(map(any, zip(*masks, strict=True)))
-        return StepResult(total, used, losses, num_targets)
+        return StepResult(summed, used, losses, totals, num_targets)
 
     def update(self, result: StepResult, learning_rate: float) -> float:
         """Applies the mean of the problems' gradients.
@@ -128,8 +133,12 @@ class TrainStep:
         )
         return float(norm)
 
+    def close(self) -> None:
+        """Ends the threads, once they are done with what they are at."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def _run(self, name: str, batch: dict, step: int):
-        """Returns packed gradients, loss and number of targets of one problem."""
+        """Returns packed gradients, loss, total and number of targets of a problem."""
         index = list(self.element_specs).index(name)
         seed = tf.constant(_seed_words(self.seed, step, index))
         multiplier = tf.constant(self.loss_multipliers[name], tf.float32)
@@ -156,9 +165,15 @@ class TrainStep:
                 ).get_concrete_function()
             return self._functions[key]
 
-    def _key(self, name: str) -> tuple[str, str]:
+    def _key(self, name: str) -> tuple:
+        """Returns what problems that share a function have in common."""
         spec = self.model.spec(name)
-        return net_key(spec.inputs, name), net_key(spec.targets, name)
+        # Pictures of two sizes share their net, but are traced apart.
+        shapes = tuple(
+            (key, tuple(tensor.shape.as_list()))
+            for key, tensor in sorted(self.element_specs[name].items())
+        )
+        return net_key(spec.inputs, name), net_key(spec.targets, name), shapes
 
     def _problem_gradients(self, name, batch, seed, loss_multiplier):
         # Keras variables do not take part in tape.gradient's options; values do.
@@ -174,7 +189,7 @@ class TrainStep:
         # would be counted wrongly in norms and moments.
         dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
         self._used[self._key(name)] = tuple(g is not None for g in dense)
-        return self.packing.pack(dense), loss, num_targets
+        return self.packing.pack(dense), loss, total, num_targets
 
     def _apply(self, used, packed, count, learning_rate):
         """Updates with the mean gradients, to which the weight decay is added.
