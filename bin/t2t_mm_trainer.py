@@ -158,8 +158,10 @@ def _divide_cores(num_parallel: int) -> None:
 
     if num_parallel > 1:
         each = max(1, (os.cpu_count() or 1) // num_parallel)
-        tf.config.threading.set_intra_op_parallelism_threads(each)
-        tf.config.threading.set_inter_op_parallelism_threads(num_parallel)
+        # A caller from Python may have TensorFlow at work; its threads then stay.
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(each)
+            tf.config.threading.set_inter_op_parallelism_threads(num_parallel)
 
 
 def _num_parallel(hparams, num_problems: int) -> int:
