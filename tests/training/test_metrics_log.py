@@ -54,6 +54,25 @@ def test_a_run_that_begins_anew_begins_a_new_file(tmp_path):
     assert [record.step for record in read_metrics(tmp_path)] == [1]
 
 
+def test_an_evaluation_takes_the_place_of_the_same_one_before(tmp_path):
+    path = tmp_path / FILE_NAME
+    _write(MetricsLog(path), [1, 2])
+    log = MetricsLog(path, restored_step=2)
+    assert log.has(2, "größe", "dev", "bleu") and not log.has(1, "", "dev", "bleu")
+    log.write_evaluation(2, "dev", {("größe", "bleu"): 7.0, ("größe", "wer"): 0.5})
+    assert log.has(2, "größe", "dev", "wer")
+    log.write_evaluation(2, "dev", {("größe", "wer"): 0.25})
+    log.write(3, "größe", "train", "loss", 1.0)
+    log.close()
+    found = [r[1:] for r in read_metrics(path) if r.step == 2 and r.split == "dev"]
+    assert found == [
+        ("größe", "dev", "accuracy", 0.5),
+        ("größe", "dev", "bleu", 7.0),
+        ("größe", "dev", "wer", 0.25),
+    ]
+    assert len([*read_metrics(path)]) == 6
+
+
 def test_lines_are_there_before_the_log_is_closed(tmp_path):
     log = MetricsLog(tmp_path / FILE_NAME)
     log.write(np.int64(7), "", "train", "learning_rate", np.float32(0.25))
