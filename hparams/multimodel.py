@@ -81,7 +81,7 @@ def multimodel_mini() -> HParams:
     return HParams(
         batch_size=384,
         hidden_size=128,
-        num_encoder_blocks=2,
+        num_encoder_blocks=1,
         encoder_moe_after=1,
         num_mixer_blocks=1,
         num_decoder_blocks=2,
@@ -101,7 +101,7 @@ def multimodel_mini() -> HParams:
         shared_embedding_and_softmax_weights=True,
         learning_rate=0.5,
         learning_rate_schedule="cosine_updown",
-        learning_rate_cosine_cycle_steps=3600,
+        learning_rate_cosine_cycle_steps=3800,
         learning_rate_warmup_steps=100,
         optimizer_adam_beta1=0.9,
         optimizer_adam_beta2=0.98,

@@ -82,7 +82,7 @@ class TrainStep:
         self.packing = GradientPacking([v.shape for v in model.trainable_variables])
         self._functions: dict[tuple, Callable] = {}
         self._used: dict[tuple, tuple[bool, ...]] = {}
-        self._updates: dict[tuple[bool, ...], Callable] = {}
+        self._updates: dict[tuple, Callable] = {}
         self._lock = threading.Lock()
         self.num_parallel = num_parallel
         self._pool = concurrent.futures.ThreadPoolExecutor(num_parallel)
@@ -122,16 +122,11 @@ class TrainStep:
         Returns:
             The global norm before clipping; nothing is updated if it is not finite.
         """
-        if result.used not in self._updates:
-            self._updates[result.used] = tf.function(
-                functools.partial(self._apply, result.used)
-            )
-        norm = self._updates[result.used](
-            result.packed,
-            tf.constant(len(result.losses), tf.float32),
-            tf.constant(learning_rate, tf.float32),
-        )
-        return float(norm)
+        key = (result.used, len(result.losses))
+        if key not in self._updates:
+            self._updates[key] = tf.function(functools.partial(self._apply, *key))
+        rate = tf.constant(learning_rate, tf.float32)
+        return float(self._updates[key](result.packed, rate))
 
     def close(self) -> None:
         """Ends the threads, once they are done with what they are at."""
@@ -191,7 +186,7 @@ class TrainStep:
         self._used[self._key(name)] = tuple(g is not None for g in dense)
         return self.packing.pack(dense), loss, total, num_targets
 
-    def _apply(self, used, packed, count, learning_rate):
+    def _apply(self, used, count, packed, learning_rate):
         """Updates with the mean gradients, to which the weight decay is added.
 
         T2T v1.0.x's decay is half the mean square of each matrix. Its gradient is
@@ -204,7 +199,8 @@ class TrainStep:
             self.model.trainable_variables,
             strict=True,
         ):
-            mean = None if total is None else total / count
+            # Of one problem the sum is the mean: no pass over the gradients for it.
+            mean = total if total is None or count == 1 else total / count
             if mean is not None and decay and len(variable.shape) > 1:
                 size = variable.value.shape.num_elements()
                 mean += decay / size * variable.value
