@@ -47,7 +47,7 @@ def bleu(outputs: Sequence[str], references: References) -> Score:
     most = max(map(len, several))
     # sacreBLEU wants one stream a reference; an example that has fewer gives None.
     streams = [[r[i] if i < len(r) else None for r in several] for i in range(most)]
-    # `force` silences its advice to detokenize: texts are scored as the problem has them.
+    # `force` silences its advice to detokenize: texts are scored as they are.
     metric = sacrebleu.metrics.BLEU(force=True)
     score = metric.corpus_score(list(outputs), streams)
     return Score(score.score, str(metric.get_signature()), len(outputs))
