@@ -1,6 +1,5 @@
 """t2t-mm-decoder: decode files, splits or typed lines with a trained run."""
 
-import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -100,7 +99,9 @@ def decode(values: flags.FlagValues) -> int:
             f"--decode_from_file is of one problem; give --problems=, one of "
             f"{', '.join(names)}"
         )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from t2t_multimodel.data import quiet_tensorflow
+
+    quiet_tensorflow.load()
     import tensorflow as tf
 
     from t2t_multimodel.decoding.decoder import load_decoder

@@ -96,7 +96,9 @@ def run(values: flags.FlagValues) -> int:
         generate(config, values)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from t2t_multimodel.data import quiet_tensorflow
+
+    quiet_tensorflow.load()
     import tensorflow as tf
 
     from t2t_multimodel.training.trainer import NotFiniteError, Trainer

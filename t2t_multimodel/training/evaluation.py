@@ -133,7 +133,7 @@ class Evaluator:
 
             self._functions[problem.name] = tf.function(
                 batch_metrics, input_signature=[element_spec]
-            )
+            ).get_concrete_function()
         return self._functions[problem.name]
 
 
