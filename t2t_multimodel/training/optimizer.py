@@ -173,36 +173,20 @@ def variables_by_path(variables: Iterable[Any]) -> dict[str, tf.Variable]:
     return by_path
 
 
-def weight_decay_loss(variables: Iterable[Any]) -> tf.Tensor:
-    """Returns T2T v1.0.x's weight decay: half the *mean* square, summed.
+def weight_decay_gradient(variable: Any, weight_decay: float) -> Any:
+    """Returns the gradient of T2T v1.0.x's weight decay by one variable.
 
-    Variables of rank 2 or more take part. The 3.0 that T2T's `slicenet_1` multiplies
-    it with is mild in this form. A variable that the problem of a step does not use
-    gets a gradient from it all the same: give only those that it uses.
+    The decay is `weight_decay` times half the *mean* square of each variable of rank
+    2 or more, so that T2T's 3.0 is mild. (v1.4.4 took the sum.) As a gradient rather
+    than a loss it leaves variables alone that a step does not use.
 
     Args:
-        variables: Tensors or variables.
+        variable: Tensor or variable of known shape.
+        weight_decay: The factor.
 
     Returns:
-        float32 scalar, to be multiplied with `weight_decay` and added to the loss.
+        A tensor of the variable's shape, or `None` for vectors and scalars.
     """
-    terms = [
-        tf.reduce_mean(tf.square(tf.cast(variable, tf.float32)))
-        for variable in variables
-        if len(variable.shape) > 1
-    ]
-    return 0.5 * tf.add_n([tf.zeros(()), *terms])
-
-
-def weight_decay_sum_loss(variables: Mapping[str, Any]) -> tf.Tensor:
-    """Returns T2T v1.4.4's weight decay: half the plain *sum* of squares.
-
-    All variables take part but vectors whose path ends in "bias"; scales of layer
-    norms do. Far stronger than `weight_decay_loss`: 1e-6 is T2T's usual factor.
-    """
-    terms = [
-        tf.nn.l2_loss(tf.cast(variable, tf.float32))
-        for path, variable in variables.items()
-        if not (len(variable.shape) == 1 and path.endswith("bias"))
-    ]
-    return tf.add_n([tf.zeros(()), *terms])
+    if not weight_decay or len(variable.shape) < 2:
+        return None
+    return weight_decay / variable.shape.num_elements() * variable

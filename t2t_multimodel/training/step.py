@@ -15,7 +15,7 @@ from t2t_multimodel.hparams import HParams
 from t2t_multimodel.layers import moe_balance_loss, random_scope
 from t2t_multimodel.models.multimodel import ModelOutput, MultiModel, net_key
 from t2t_multimodel.training.losses import padded_cross_entropy
-from t2t_multimodel.training.optimizer import Adam
+from t2t_multimodel.training.optimizer import Adam, weight_decay_gradient
 from t2t_multimodel.training.packing import GradientPacking, add_packed
 
 
@@ -187,12 +187,7 @@ class TrainStep:
         return self.packing.pack(dense), loss, total, num_targets
 
     def _apply(self, used, count, packed, learning_rate):
-        """Updates with the mean gradients, to which the weight decay is added.
-
-        T2T v1.0.x's decay is half the mean square of each matrix. Its gradient is
-        added by hand, so that variables no problem of the step uses stay untouched.
-        """
-        decay = self.hparams.weight_decay
+        """Updates with the mean gradients, to which the weight decay is added."""
         means = []
         for total, variable in zip(
             self.packing.unpack(packed, used),
@@ -201,9 +196,9 @@ class TrainStep:
         ):
             # Of one problem the sum is the mean: no pass over the gradients for it.
             mean = total if total is None or count == 1 else total / count
-            if mean is not None and decay and len(variable.shape) > 1:
-                size = variable.value.shape.num_elements()
-                mean += decay / size * variable.value
+            decay = weight_decay_gradient(variable.value, self.hparams.weight_decay)
+            if mean is not None and decay is not None:
+                mean += decay
             means.append(mean)
         return self.optimizer.apply(means, learning_rate)
 

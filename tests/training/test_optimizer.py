@@ -7,8 +7,7 @@ from t2t_multimodel.errors import UserError
 from t2t_multimodel.training.optimizer import (
     Adam,
     variables_by_path,
-    weight_decay_loss,
-    weight_decay_sum_loss,
+    weight_decay_gradient,
 )
 
 
@@ -206,13 +205,12 @@ def test_two_replicas_equal_one():
     assert optimizer.get_state() == single_optimizer.get_state()
 
 
-def test_weight_decay_forms():
-    variables = {
-        "a/kernel": tf.fill((2, 3), 2.0),
-        "a/bias": tf.fill((4,), 3.0),
-        "norm/scale": tf.fill((5,), 1.0),
-    }
-    # v1.0.x: half the mean square of matrices; v1.4.4: the sum of all but biases.
-    assert float(weight_decay_loss(variables.values())) == pytest.approx(2.0)
-    want = 0.5 * (6 * 4.0 + 5 * 1.0)
-    assert float(weight_decay_sum_loss(variables)) == pytest.approx(want)
+def test_weight_decay_is_of_half_the_mean_square_of_matrices():
+    kernel = tf.Variable([[2.0, -3.0, 1.0], [0.5, 4.0, -1.0]])
+    with tf.GradientTape() as tape:
+        loss = 0.7 * 0.5 * tf.reduce_mean(kernel**2)
+    np.testing.assert_allclose(
+        weight_decay_gradient(kernel, 0.7), tape.gradient(loss, kernel), rtol=1e-6
+    )
+    assert weight_decay_gradient(kernel, 0.0) is None
+    assert weight_decay_gradient(tf.Variable([1.0, 2.0]), 0.7) is None

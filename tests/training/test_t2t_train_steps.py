@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from t2t_multimodel.training.losses import padded_cross_entropy
-from t2t_multimodel.training.optimizer import Adam, weight_decay_loss
+from t2t_multimodel.training.optimizer import Adam, weight_decay_gradient
 from t2t_multimodel.training.schedules import make_schedule
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "train_steps__v1.0.14.npz"
@@ -175,10 +175,17 @@ def test_losses_rates_and_variables_of_three_updates_equal_t2t(golden):
             logits, balance = _network(variables, inputs, targets)
             total, count = padded_cross_entropy(logits, tf.constant(targets), 0.1)
             loss = total / count + 0.01 * balance
-            loss += 0.1 * weight_decay_loss(variables.values())
+        # T2T's loss includes the decay; ours adds its gradient.
+        matrices = [v for v in variables.values() if len(v.shape) > 1]
+        decayed = loss + 0.1 * sum(0.5 * tf.reduce_mean(v**2) for v in matrices)
         gradients = tape.gradient(loss, list(variables.values()))
+        decays = [weight_decay_gradient(v, 0.1) for v in variables.values()]
+        gradients = [
+            g if decay is None else decay if g is None else g + decay
+            for g, decay in zip(gradients, decays, strict=True)
+        ]
         optimizer.apply(gradients, rate)
-        return loss
+        return decayed
 
     losses = []
     for i in range(4):
