@@ -292,7 +292,12 @@ def _finish(split: _Split, batches: tf.data.Dataset, prefetch: int) -> tf.data.D
     @_as_written
     def parse(bucket: tf.Tensor, numbers: tf.Tensor, serialized: tf.Tensor):
         lengths = {name: table[bucket] for name, table in padded.items()}
-        batch = records.parse_batch(problem, serialized, lengths)
+        batch = records.parse_batch(
+            problem,
+            serialized,
+            lengths,
+            wav_bytes_inputs=split.index.wav_bytes_inputs,
+        )
         return batch | {"example_id": numbers}
 
     @_as_written

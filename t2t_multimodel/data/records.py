@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data import audio_features
+from t2t_multimodel.data import audio_features, wav_bytes
 from t2t_multimodel.data.features import Audio, Feature, Image
 from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.errors import UserError
@@ -97,7 +97,11 @@ def serialize(
 
 @tf.autograph.experimental.do_not_convert
 def parse_batch(
-    problem: Problem, records: tf.Tensor, lengths: Mapping[str, tf.Tensor]
+    problem: Problem,
+    records: tf.Tensor,
+    lengths: Mapping[str, tf.Tensor],
+    *,
+    wav_bytes_inputs: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Returns the batch that the model sees; runs in a graph.
 
@@ -106,6 +110,8 @@ def parse_batch(
         records: `(B,)` serialised examples.
         lengths: Scalar int32 by side: what to pad a text (in tokens) or a sound (in
             frames or samples) to.
+        wav_bytes_inputs: Whether the stored inputs are sound as T2T's TIMIT problems
+            wrote it; see `holds_wav_bytes`.
 
     Returns:
         Text `(B, L)` int32, padded with 0; images `(B, H, W, C)` uint8; sound
@@ -116,12 +122,34 @@ def parse_batch(
     spec: dict[str, Any] = {}
     for side in sides:
         spec |= _spec(side)
+    if wav_bytes_inputs:
+        spec |= wav_bytes.spec()
     fields = tf.io.parse_example(records, spec)
+    if wav_bytes_inputs:
+        fields[wav_bytes.KEY] = wav_bytes.waveforms(fields)
     batch: dict[str, tf.Tensor] = {}
     for side in sides:
         length = lengths.get(side.name)
         batch |= _DECODERS[side.feature.kind](side, fields, length)
     return batch
+
+
+def holds_wav_bytes(problem: Problem, record: bytes) -> bool:
+    """Returns whether the stored inputs are sound as T2T's TIMIT problems wrote it.
+
+    Raises:
+        UserError: If they are, and the problem does not read waveforms.
+    """
+    side = stored_sides(problem)[0]
+    if side.feature.kind != "audio" or not wav_bytes.is_in(record):
+        return False
+    if side.feature.form != "waveform":
+        raise UserError(
+            f"problem {problem.name!r} declares {side.name} as a "
+            f"{side.feature.form}, and its records hold the bytes of sound, as T2T's "
+            "TIMIT problems do; declare Audio(form='waveform')"
+        )
+    return True
 
 
 @tf.autograph.experimental.do_not_convert

@@ -36,6 +36,8 @@ class ShardIndex:
         offsets: Byte at which each record's frame begins, shard after shard.
         inputs_length: Tokens, frames or samples of the stored inputs, else 1.
         targets_length: The same of the stored targets.
+        wav_bytes_inputs: Whether the stored inputs are sound as T2T's TIMIT problems
+            wrote it; never so in shards that have an index file.
     """
 
     paths: tuple[pathlib.Path, ...]
@@ -44,6 +46,7 @@ class ShardIndex:
     offsets: np.ndarray
     inputs_length: np.ndarray
     targets_length: np.ndarray
+    wav_bytes_inputs: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -60,12 +63,12 @@ class ShardIndex:
         return dict(zip(names, stored, strict=True))
 
     def save(self, path: pathlib.Path) -> None:
-        """Writes everything but the paths, under a temporary name first."""
+        """Writes the arrays, under a temporary name first."""
         unfinished = path.with_name(f"unfinished.{path.name}")
         arrays = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name != "paths"
+            if field.type is np.ndarray
         }
         with open(unfinished, "wb") as file:
             np.savez(file, **arrays)
@@ -108,15 +111,19 @@ def build_index(problem: Problem, paths: list[pathlib.Path]) -> ShardIndex:
     dataset = dataset.batch(_PARSED_AT_ONCE).map(
         functools.partial(records.parse_lengths, problem)
     )
+    wav_bytes_inputs = False
     try:
         for batch in dataset.as_numpy_iterator():
             for side, values in batch.items():
                 lengths[side].append(values)
-        first_record = tf.data.TFRecordDataset([str(path) for path in paths]).batch(1)
+        first_record = tf.data.TFRecordDataset([str(path) for path in paths])
         for record in first_record.take(1):
+            wav_bytes_inputs = records.holds_wav_bytes(problem, record.numpy())
             # Lengths alone do not show that all else is there.
             longest = {side: parts[0][0] for side, parts in lengths.items()}
-            records.parse_batch(problem, record, longest)
+            records.parse_batch(
+                problem, record[None], longest, wav_bytes_inputs=wav_bytes_inputs
+            )
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
         raise UserError(
             f"{paths[0].name} or a shard next to it cannot be read as problem "
@@ -134,6 +141,7 @@ def build_index(problem: Problem, paths: list[pathlib.Path]) -> ShardIndex:
         offsets=np.concatenate([*offsets, np.zeros(0, np.int64)]),
         inputs_length=joined[first].astype(np.int32),
         targets_length=joined[second].astype(np.int32),
+        wav_bytes_inputs=wav_bytes_inputs,
     )
 
 
