@@ -4,7 +4,14 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 
 from t2t_multimodel.data import plain_files
-from t2t_multimodel.data.features import BYTES, ClassLabel, Image, Text, Vocabulary
+from t2t_multimodel.data.features import (
+    AUGMENTATIONS,
+    BYTES,
+    ClassLabel,
+    Image,
+    Text,
+    Vocabulary,
+)
 from t2t_multimodel.data.plain_files import HeldOut, Part
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.toml_file import TomlTable, read_tables
@@ -165,8 +172,11 @@ def _image_folder(table: TomlTable) -> ImageFolder:
         names = plain_files.class_names(splits["train"].sources)
     if len(set(names)) != len(names) or not all(type(n) is str for n in names):
         table.fail(f"classes = {names} must be names, each once", "classes")
+    augmentation = table.get("augmentation", str, "none")
+    if augmentation not in AUGMENTATIONS:
+        table.fail(unknown("augmentation", augmentation, AUGMENTATIONS), "augmentation")
     problem = ImageFolder(
-        Image(height_px=size[0], width_px=size[1]),
+        Image(height_px=size[0], width_px=size[1], augmentation=augmentation),
         ClassLabel(names=tuple(names)),
         splits,
     )
@@ -181,7 +191,7 @@ KINDS: dict[
         ("inputs_space", "targets_space", "vocabulary", "also_reversed"),
         _text_pairs,
     ),
-    "image_folder": (("image_size", "classes"), _image_folder),
+    "image_folder": (("image_size", "classes", "augmentation"), _image_folder),
 }
 """Kind to the keys that only it has, and the function that makes the problem."""
 

@@ -1,5 +1,6 @@
 """The tasks of the miniature world, and the group `mini8` of the paper's eight."""
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping
 
@@ -101,7 +102,7 @@ class MiniatureProblem(Problem):
 class ImageMini(MiniatureProblem):
     """Which of eight shapes is the largest in a picture of coloured shapes."""
 
-    inputs = _PICTURE
+    inputs = dataclasses.replace(_PICTURE, augmentation="crop")
     targets = ClassLabel(names=world.SHAPES)
     num_examples = NUM_IMAGES
     batch_size_multiplier = _POSITIONS_A_TOKEN

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal
 
 from t2t_multimodel.data.spaces import SpaceId
-from t2t_multimodel.errors import UserError
+from t2t_multimodel.errors import UserError, unknown
+
+AUGMENTATIONS = ("none", "flip", "crop", "inception")
+"""Ways to vary training pictures; `augmentation.augment` says what they do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +61,22 @@ class Image:
         height_px: Rows that every picture is resized to.
         width_px: Columns that every picture is resized to.
         channels: 3 for colour, 1 for grey.
+        augmentation: How training varies the pictures; see `augmentation.augment`.
+
+    Raises:
+        UserError: If `augmentation` is not one of `AUGMENTATIONS`.
     """
 
     height_px: int
     width_px: int
     channels: int = 3
+    augmentation: Literal["none", "flip", "crop", "inception"] = "none"
     kind: ClassVar[Literal["image"]] = "image"
     space: ClassVar[SpaceId] = SpaceId.IMAGE
+
+    def __post_init__(self) -> None:
+        if self.augmentation not in AUGMENTATIONS:
+            raise UserError(unknown("augmentation", self.augmentation, AUGMENTATIONS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

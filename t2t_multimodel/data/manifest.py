@@ -190,8 +190,8 @@ def _description(problem: Problem, data_dir: str | os.PathLike[str]) -> dict[str
 def _stored_part(feature: Feature) -> dict[str, Any]:
     """Returns the fields that change what stands in a record."""
     described = feature_to_json(feature)
-    # Images are stored as they come and resized when read; a space is only a number
-    # that the model is told.
-    for field in ("space", "height_px", "width_px", "channels"):
+    # Images are stored as they come, resized and varied when read; a space is only a
+    # number that the model is told.
+    for field in ("space", "height_px", "width_px", "channels", "augmentation"):
         described.pop(field, None)
     return described

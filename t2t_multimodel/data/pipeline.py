@@ -78,7 +78,7 @@ def train_dataset(
         problem: What to read.
         data_dir: Folder of the shards.
         batch_size: Tokens of a batch; see `batching.token_buckets`.
-        seed: Decides the order.
+        seed: Decides the order, and how pictures are varied.
         max_length: Examples that cost more tokens are left out, with a message; 0
             means `batch_size`.
         examples_per_batch: If positive, examples of a batch, in place of tokens.
@@ -96,27 +96,34 @@ def train_dataset(
         problem, data_dir, batch_size, max_length, examples_per_batch
     )
     numbers = tf.constant(split.numbers)
+    data_seed = tf.constant(seed, tf.int64)
     bucket_of = tf.constant(split.buckets.of(split.costs), tf.int64)
     batch_sizes = tf.constant(split.buckets.batch_sizes, tf.int64)
     count = len(split.numbers)
 
     @_as_written
-    def position(step: tf.Tensor) -> tf.Tensor:
-        key = tf.stack([tf.constant(seed, tf.int64), step // count])
+    def position(turn: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        key = tf.stack([data_seed, turn // count])
         if count == 1:
-            return tf.zeros_like(step)
-        return tf.random.experimental.index_shuffle(step % count, key, count - 1)
+            return turn, tf.zeros_like(turn)
+        at = tf.random.experimental.index_shuffle(turn % count, key, count - 1)
+        return turn, at
 
     first, step = shard
     positions = tf.data.Dataset.counter(first, step).map(position)
 
     @_as_written
     def together(bucket: tf.Tensor, window: tf.data.Dataset) -> tf.data.Dataset:
-        chosen = window.batch(batch_sizes[bucket])
-        return chosen.map(_as_written(lambda at: (bucket, tf.gather(numbers, at))))
+        @_as_written
+        def numbered(turns: tf.Tensor, at: tf.Tensor):
+            # A turn never comes again, and so no picture is varied twice alike.
+            seeds = tf.stack([tf.fill(tf.shape(turns), data_seed), turns], axis=1)
+            return bucket, tf.gather(numbers, at), seeds
+
+        return window.batch(batch_sizes[bucket]).map(numbered)
 
     batches = positions.group_by_window(
-        key_func=_as_written(lambda at: bucket_of[at]),
+        key_func=_as_written(lambda turn, at: bucket_of[at]),
         reduce_func=together,
         window_size_func=_as_written(lambda bucket: batch_sizes[bucket]),
     )
@@ -274,7 +281,7 @@ def _consecutive(
 
 
 def _finish(split: _Split, batches: tf.data.Dataset, prefetch: int) -> tf.data.Dataset:
-    """Turns (bucket, record numbers) into batches of tensors."""
+    """Turns (bucket, record numbers, perhaps seeds) into batches of tensors."""
     problem = split.problem
     multiplier = problem.batch_size_multiplier
     padded = {
@@ -290,20 +297,21 @@ def _finish(split: _Split, batches: tf.data.Dataset, prefetch: int) -> tf.data.D
     read = _reader(split.index)
 
     @_as_written
-    def parse(bucket: tf.Tensor, numbers: tf.Tensor, serialized: tf.Tensor):
+    def parse(serialized: tf.Tensor, bucket: tf.Tensor, numbers: tf.Tensor, *seeds):
         lengths = {name: table[bucket] for name, table in padded.items()}
         batch = records.parse_batch(
             problem,
             serialized,
             lengths,
             wav_bytes_inputs=split.index.wav_bytes_inputs,
+            seeds=seeds[0] if seeds else None,
         )
         return batch | {"example_id": numbers}
 
     @_as_written
-    def batch_of_records(bucket: tf.Tensor, numbers: tf.Tensor) -> tf.data.Dataset:
+    def batch_of_records(bucket: tf.Tensor, numbers: tf.Tensor, *seeds):
         together = read(numbers).batch(tf.size(numbers, tf.int64))
-        return together.map(_as_written(lambda read_: (bucket, numbers, read_)))
+        return together.map(_as_written(lambda read_: (read_, bucket, numbers, *seeds)))
 
     dataset = batches.flat_map(batch_of_records).map(parse)
     if prefetch:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data import audio_features, wav_bytes
+from t2t_multimodel.data import audio_features, augmentation, wav_bytes
 from t2t_multimodel.data.features import Audio, Feature, Image
 from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.errors import UserError
@@ -102,6 +102,7 @@ def parse_batch(
     lengths: Mapping[str, tf.Tensor],
     *,
     wav_bytes_inputs: bool = False,
+    seeds: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
     """Returns the batch that the model sees; runs in a graph.
 
@@ -112,6 +113,8 @@ def parse_batch(
             frames or samples) to.
         wav_bytes_inputs: Whether the stored inputs are sound as T2T's TIMIT problems
             wrote it; see `holds_wav_bytes`.
+        seeds: `(B, 2)` int64 that decide the augmentation of training pictures;
+            `None` leaves pictures as they are.
 
     Returns:
         Text `(B, L)` int32, padded with 0; images `(B, H, W, C)` uint8; sound
@@ -130,7 +133,7 @@ def parse_batch(
     batch: dict[str, tf.Tensor] = {}
     for side in sides:
         length = lengths.get(side.name)
-        batch |= _DECODERS[side.feature.kind](side, fields, length)
+        batch |= _DECODERS[side.feature.kind](side, fields, length, seeds)
     return batch
 
 
@@ -189,21 +192,23 @@ def image_format(encoded: bytes) -> str:
 
 
 @tf.autograph.experimental.do_not_convert
-def decode_image(encoded: tf.Tensor, feature: Image) -> tf.Tensor:
-    """Returns `(height_px, width_px, channels)` uint8, resized where it differs."""
-    size = (feature.height_px, feature.width_px)
+def decode_image(
+    encoded: tf.Tensor, feature: Image, seed: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Returns `(height_px, width_px, channels)` uint8, resized where it differs.
+
+    Args:
+        encoded: Scalar string, a PNG or JPEG file.
+        feature: Says size and augmentation.
+        seed: `(2,)` int64 to vary the picture by; `None` leaves it as it is.
+    """
     image = tf.io.decode_image(
         encoded, channels=feature.channels, expand_animations=False
     )
-
-    def resized() -> tf.Tensor:
-        scaled = tf.image.resize(image, size, antialias=True)
-        return tf.cast(tf.round(tf.clip_by_value(scaled, 0.0, 255.0)), tf.uint8)
-
-    same = tf.reduce_all(tf.equal(tf.shape(image)[:2], size))
-    return tf.ensure_shape(
-        tf.cond(same, lambda: image, resized), (*size, feature.channels)
-    )
+    size_px = (feature.height_px, feature.width_px)
+    if seed is None:
+        return augmentation.resized(image, size_px)
+    return augmentation.augment(image, size_px, feature.augmentation, seed)
 
 
 def _encode_text(side: StoredSide, text: Any, encoder: Any) -> dict[str, Any]:
@@ -288,31 +293,42 @@ def _length_spec(side: StoredSide) -> dict[str, Any]:
 
 
 def _decode_text(
-    side: StoredSide, fields: Mapping[str, Any], length: tf.Tensor
+    side: StoredSide, fields: Mapping[str, Any], length: tf.Tensor, seeds: Any
 ) -> dict[str, tf.Tensor]:
     padded = fields[side.key].to_tensor(shape=tf.stack((-1, length)))
     return {side.name: tf.cast(padded, tf.int32)}
 
 
 def _decode_label(
-    side: StoredSide, fields: Mapping[str, Any], length: None
+    side: StoredSide, fields: Mapping[str, Any], length: None, seeds: Any
 ) -> dict[str, tf.Tensor]:
     return {side.name: tf.cast(fields[side.key], tf.int32)}
 
 
 def _decode_image(
-    side: StoredSide, fields: Mapping[str, Any], length: None
+    side: StoredSide,
+    fields: Mapping[str, Any],
+    length: None,
+    seeds: tf.Tensor | None,
 ) -> dict[str, tf.Tensor]:
-    images = tf.map_fn(
-        lambda encoded: decode_image(encoded, side.feature),
-        fields[f"{side.prefix}image/encoded"],
-        fn_output_signature=tf.uint8,
-    )
+    encoded = fields[f"{side.prefix}image/encoded"]
+    if seeds is None or side.feature.augmentation == "none":
+        images = tf.map_fn(
+            lambda file: decode_image(file, side.feature),
+            encoded,
+            fn_output_signature=tf.uint8,
+        )
+    else:
+        images = tf.map_fn(
+            lambda pair: decode_image(pair[0], side.feature, pair[1]),
+            (encoded, seeds),
+            fn_output_signature=tf.uint8,
+        )
     return {side.name: images}
 
 
 def _decode_audio(
-    side: StoredSide, fields: Mapping[str, Any], length: tf.Tensor
+    side: StoredSide, fields: Mapping[str, Any], length: tf.Tensor, seeds: Any
 ) -> dict[str, tf.Tensor]:
     feature: Audio = side.feature
     flat = fields[side.key].to_tensor(shape=tf.stack((-1, length * feature.width)))

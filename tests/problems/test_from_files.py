@@ -204,6 +204,7 @@ def test_mistakes_in_text_pairs(load, texts, old, new, line, message):
             "test and dev would share examples",
         ),
         ("kind", 'classes = ["a", "a"]\nkind', 4, "must be names, each once"),
+        ("kind", 'augmentation = "flips"\nkind', 4, "did you mean 'flip'"),
     ],
 )
 def test_mistakes_in_image_folders(load, pictures, old, new, line, message):
