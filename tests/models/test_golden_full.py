@@ -25,9 +25,9 @@ One thing is left out, and added to ours by hand: T2T's encoder sends padding to
 and counts it in their balance; ours never does. The decoder's experts are given all
 positions here, as T2T's are.
 
-Not compared: T2T's multi-head branch (it cannot run), dropout and gating noise (drawn at
-random), `slice_net` (another model), and v1.4.4 (another body, without convolutions in
-its decoder; `tests/training/test_t2t_train_steps.py` has its kind).
+Not compared: T2T's multi-head branch (it cannot run), dropout and gating noise (drawn
+at random), `slice_net` (another model), and v1.4.4 (another body, without convolutions
+in its decoder; `tests/training/test_t2t_train_steps.py` has its kind).
 """
 
 import numpy as np
