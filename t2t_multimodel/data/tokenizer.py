@@ -2,11 +2,13 @@
 
 import collections
 import re
+import sys
 from collections.abc import Iterable
 
 # Letters and numbers, and everything else. Python's \w without the underscore is
 # exactly the Unicode categories L* and N* (a test goes through every code point).
-_RUNS = re.compile(r"[^\W_]+|[\W_]+")
+_WORD = r"[^\W_]+"
+_RUNS = re.compile(rf"{_WORD}|[\W_]+")
 
 
 def tokenize(text: str) -> list[str]:
@@ -40,6 +42,17 @@ def detokenize(tokens: Iterable[str]) -> str:
         pieces.append(token)
         previous_is_word = is_word
     return "".join(pieces)
+
+
+def word_boundaries() -> list[int]:
+    """Returns the code points at which letters and numbers begin and end, in turn.
+
+    A code point is a letter or number if an odd number of boundaries is not above it.
+    Python versions differ in it, so who needs the same tokens elsewhere takes these.
+    """
+    every_character = "".join(map(chr, range(sys.maxunicode + 1)))
+    words = re.finditer(_WORD, every_character)
+    return [boundary for word in words for boundary in word.span()]
 
 
 def count_tokens(texts: Iterable[str]) -> collections.Counter[str]:
