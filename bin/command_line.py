@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from t2t_multimodel.bin.t2t_flags.refusal import refusal
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.registry import (
     HPARAMS_SETS,
@@ -63,12 +64,18 @@ def run(
             print(registry_help())
             return 0
         return body() or 0
+    except flags.UnrecognizedFlagError as error:
+        return _say_mistake(program, refusal(program, given, flag_values) or error)
     except (UserError, flags.Error) as error:
-        print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_USER_ERROR
+        return _say_mistake(program, error)
     except KeyboardInterrupt as error:
         print(f"{program}: {str(error) or 'interrupted'}", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _say_mistake(program: str, said: object) -> int:
+    print(f"{program}: {' '.join(str(said).split())}", file=sys.stderr)
+    return EXIT_USER_ERROR
 
 
 def define_shared(flag_values: flags.FlagValues) -> None:

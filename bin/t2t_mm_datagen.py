@@ -42,6 +42,12 @@ def define_flags() -> flags.FlagValues:
         "begin like it.",
     )
     string("problem", "", "The same as --problems.")
+    flags.DEFINE_list(
+        "exclude_problems",
+        [],
+        "Names or beginnings with * that are left out of them, joined by commas.",
+        flag_values=values,
+    )
 
     def integer(name: str, default: int, least: int, help_text: str) -> None:
         flags.DEFINE_integer(
@@ -75,7 +81,14 @@ def generate_data(values: flags.FlagValues) -> None:
     pattern = values.problems or values.problem
     if values.only_list and not pattern:
         pattern = "*"
-    names = matching_names(pattern)
+    excluded = {
+        name
+        for part in filter(None, values.exclude_problems)
+        for name in matching_names(part)
+    }
+    names = [name for name in matching_names(pattern) if name not in excluded]
+    if not names:
+        raise UserError("--exclude_problems leaves no problem of --problems")
     if values.only_list:
         print("\n".join(names))
         return

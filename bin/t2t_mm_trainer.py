@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from t2t_multimodel.bin import command_line
+from t2t_multimodel.bin.t2t_flags.refusal import schedule_refusal
 from t2t_multimodel.errors import UserError
 
 if TYPE_CHECKING:  # loads TensorFlow
@@ -24,8 +25,6 @@ DESCRIPTION = """Trains one model on problems, all together.
       --problems=mini8 --hparams_set=multimodel_mini --train_steps=2500
 
 A run that was stopped or killed goes on when the same command is given again."""
-
-SCHEDULES = ("train_and_evaluate", "train", "evaluate")
 
 
 def define_flags() -> flags.FlagValues:
@@ -52,14 +51,13 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_bool(
         "generate_data", False, "Write the data first.", flag_values=values
     )
-    flags.DEFINE_enum(
+    string(
         "schedule",
-        SCHEDULES[0],
-        list(SCHEDULES),
-        "What to do: train with evaluations, only train, or evaluate the latest "
+        "train_and_evaluate",
+        "What to do: train_and_evaluate, only train, or evaluate the latest "
         "checkpoint once.",
-        flag_values=values,
     )
+    flags.register_validator("schedule", _check_schedule, flag_values=values)
     integer("train_steps", 250_000, "Updates in all, earlier sessions included.")
     integer("eval_steps", 100, "Batches of each evaluation at most; 0 takes all.")
     integer("local_eval_frequency", 1000, "Steps between evaluations; 0: at the end.")
@@ -81,6 +79,13 @@ def define_flags() -> flags.FlagValues:
         flag_values=values,
     )
     return values
+
+
+def _check_schedule(value: str) -> bool:
+    refused = schedule_refusal(value)
+    if refused:
+        raise flags.ValidationError(refused)
+    return True
 
 
 def main(argv: Sequence[str] | None = None) -> int:

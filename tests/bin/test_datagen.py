@@ -55,6 +55,17 @@ def test_only_list_and_prefixes(capsys):
     assert "image_mini" in run(capsys, "--only_list")[1].split()
 
 
+def test_problems_can_be_left_out_of_what_fits(capsys):
+    status, out, _ = run(
+        capsys,
+        "--only_list",
+        "--problems=translate_*",
+        "--exclude_problems=translate_en*,translate_frde_mini",
+    )
+    assert status == 0
+    assert out.split() == ["translate_frde_mini_rev"]
+
+
 def test_the_registry_is_listed_with_a_line_each(capsys):
     status, out, _ = run(capsys, "--registry_help")
     assert status == 0
@@ -90,6 +101,11 @@ def test_help_names_every_flag_and_loads_no_tensorflow():
         (["--problems=mini8", "--problem=mini8"], "not both"),
         (["--data_dri=x"], "Unknown command line flag 'data_dri'. Did you mean: data"),
         (["--random_seed=x"], "flag --random_seed=x"),
+        (
+            ["--problems=image_mini", "--exclude_problems=image*"],
+            "--exclude_problems leaves no problem of --problems",
+        ),
+        (["--problems=mini8", "--exclude_problems=imag"], "no problem or problem grou"),
         (["--num_concurrent_processes=0"], "num_concurrent_processes"),
         (["mini8"], "unexpected argument 'mini8'"),
         (["--t2t_usr_dir=/none"], "--t2t_usr_dir=/none is not a Python package"),

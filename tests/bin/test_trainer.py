@@ -143,9 +143,9 @@ def test_a_missing_flag_is_named(folder, capsys, missing):
         (["--train_steps=0"], "--train_steps=0 must be positive"),
         (["--eval_steps=-1"], "--eval_steps=-1 must not be negative"),
         (["--decode_eval_examples=-1"], "decode_eval_examples"),
-        (["--schedule=local_run"], "schedule"),
+        (["--schedule=local_run"], "T2T's local_run is now train_and_evaluate"),
         (["--problem_file=no.toml"], "no.toml"),
-        (["--model=multi_model"], "Unknown command line flag 'model'"),
+        (["--model=multi_model"], "T2T's --model is left out: there is one model"),
         (["train"], "unexpected argument 'train'"),
     ],
 )

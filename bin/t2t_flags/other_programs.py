@@ -1,0 +1,103 @@
+"""The flags of T2T's other programs, v1.4.4 and v1.0.x."""
+
+from t2t_multimodel.bin.t2t_flags.row import (
+    LATER,
+    LEFT_OUT,
+    NOT_YET,
+    RENAMED,
+    SAME,
+    V1_0,
+    rows,
+)
+
+_DATAGEN = "t2t-datagen"
+DATAGEN_ROWS = (
+    rows(
+        _DATAGEN,
+        SAME,
+        "data_dir tmp_dir=t2t_datagen exclude_problems max_cases=0 only_list=False "
+        "random_seed=429459 t2t_usr_dir",
+    ),
+    rows(_DATAGEN, SAME, "problem", "several, joined by -; --problems is the same"),
+    rows(_DATAGEN, SAME, "num_concurrent_processes=10", "for every problem"),
+    rows(
+        _DATAGEN,
+        LEFT_OUT,
+        "num_shards=0",
+        "num_shards of a Problem class or of a --problem_file says it",
+    ),
+    rows(
+        _DATAGEN,
+        LEFT_OUT,
+        "task_id=-1 task_id_start=-1 task_id_end=-1",
+        "--num_concurrent_processes divides the work, and a broken run is continued",
+    ),
+    rows(
+        _DATAGEN,
+        LEFT_OUT,
+        "timit_paths",
+        "TIMIT is no problem here; its shards, if T2T wrote them, can be read",
+    ),
+    rows(
+        _DATAGEN,
+        NOT_YET,
+        "parsing_path",
+        "the treebank is no problem yet; a --problem_file takes sentences and trees as "
+        "text_pairs",
+    ),
+    rows(
+        _DATAGEN,
+        LEFT_OUT,
+        "ende_bpe_path",
+        "byte pairs are not read; a --problem_file takes texts and builds sub-words",
+        V1_0,
+    ),
+)
+
+_DECODER = "t2t-decoder"
+DECODER_ROWS = (
+    rows(
+        _DECODER,
+        SAME,
+        "decode_from_file decode_to_file decode_interactive=False decode_hparams "
+        "t2t_usr_dir",
+    ),
+    rows(_DECODER, SAME, "output_dir", "nothing else has to be given"),
+    rows(_DECODER, SAME, "problems", "some of the run's; all, if it is not given"),
+    rows(_DECODER, SAME, "data_dir", "for splits, if the data was moved"),
+    rows(_DECODER, SAME, "checkpoint_path", "the folder model.ckpt-STEP"),
+    rows(_DECODER, SAME, "registry_help=False", "problems, groups and hparams sets"),
+    rows(_DECODER, RENAMED, "problem", "--problems", LATER),
+    rows(
+        _DECODER,
+        RENAMED,
+        "eval_use_test_set=False",
+        "--decode_split, whose default is test already",
+    ),
+    rows(
+        _DECODER,
+        LEFT_OUT,
+        "decode_shards=1",
+        "split the file and start a t2t-mm-decoder for each part",
+    ),
+    rows(
+        _DECODER,
+        LEFT_OUT,
+        "keep_timestamp=False",
+        "touch -r CHECKPOINT FILE gives a file the time of the checkpoint",
+    ),
+    rows(
+        _DECODER,
+        LEFT_OUT,
+        "score_file",
+        "--decode_split scores what is in the data folder",
+        LATER,
+    ),
+    rows(
+        _DECODER,
+        LEFT_OUT,
+        "decode_in_memory=False",
+        "outputs go to the file as they come; leave it out",
+        LATER,
+    ),
+)
