@@ -79,6 +79,37 @@ def test_smoothing_constants_equal_t2t(version):
             np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
+def _misc(case):
+    with np.load(GOLDEN / "misc_layers__v1.0.3.npz") as file:
+        return {
+            key.removeprefix(f"{case}/"): file[key]
+            for key in file.files
+            if key.startswith(f"{case}/")
+        }
+
+
+def test_weights_of_labels_equal_t2t():
+    golden = _misc("weights_nonzero")
+    labels = golden["in/x"][:, :, 0, 0]
+    weights = golden["out/y"][:, :, 0, 0]
+    np.testing.assert_array_equal(losses.label_weights(tf.constant(labels)), weights)
+    golden = _misc("weights_all")  # T2T's for classes, which are one a row
+    for column in golden["in/x"][:, :, 0, 0].T:
+        weights = losses.label_weights(tf.constant(column))
+        np.testing.assert_array_equal(weights, golden["out/y"][:, 0, 0, 0])
+
+
+def test_padding_to_the_same_length_equals_t2t():
+    golden = _misc("pad_to_same_length")
+    short, long = (tf.constant(golden[f"in/{k}"][:, :, 0]) for k in "xy")
+    padded, labels = losses.pad_to_same_length(short, long[..., 0])
+    np.testing.assert_array_equal(padded, golden["out/x"][:, :, 0])
+    np.testing.assert_array_equal(labels, long[..., 0])
+    logits, labels = losses.pad_to_same_length(long, short[..., 0])
+    np.testing.assert_array_equal(logits, golden["out/y"][:, :, 0])
+    np.testing.assert_array_equal(labels, golden["out/x"][:, :, 0, 0])
+
+
 def test_huge_logits_stay_finite():
     logits = tf.constant([[[1e4, 0.0, -1e4], [-1e4, -1e4, -1e4 + 1]]])
     with tf.GradientTape() as tape:
