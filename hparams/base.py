@@ -8,6 +8,7 @@ import typing
 from typing import Any, Literal, Self
 
 from t2t_multimodel.errors import UserError, unknown
+from t2t_multimodel.hparams.t2t_names import T2T_HPARAMS
 
 Schedule = Literal[
     "noam",
@@ -185,6 +186,8 @@ class HParams:
         wanted = typing.get_type_hints(type(self))
         changes = {}
         for name, value in _assignments(text).items():
+            if name not in wanted and name in T2T_HPARAMS:
+                raise UserError(T2T_HPARAMS[name].answer())
             if name not in wanted:
                 raise UserError(unknown("hyperparameter", name, wanted))
             changes[name] = _typed(name, value, wanted[name])
