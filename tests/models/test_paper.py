@@ -28,7 +28,7 @@ WIDTHS = {
     "categorical_filters": (4, 6, 8),
     "initializer": "uniform_unit_scaling",  # quicker to draw than orthogonal
 }
-PERTURBATIONS = 4  # of each position; a maximum or a ReLU may hide one of them
+PERTURBATIONS = 8  # of each position; a maximum or a ReLU may hide one of them
 WORDS = Vocabulary("words", 8192)
 ENGLISH = Text(space=SpaceId.ENGLISH_TOKENS, vocabulary=WORDS)
 GERMAN = Text(space=SpaceId.GERMAN_TOKENS, vocabulary=WORDS)
@@ -47,6 +47,11 @@ SPECS = [
     spec("speech", Audio(form="spectrogram"), ENGLISH),
     spec("wave", Audio(form="waveform"), ENGLISH),
 ]
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="module")
