@@ -13,7 +13,7 @@ FOLDERS = {
     "hparams": "t2t_multimodel.hparams",
     "bin": "t2t_multimodel.bin",
 }
-PROGRAMS = ("datagen", "trainer", "decoder")
+PROGRAMS = ("datagen", "trainer", "decoder", "exporter")
 
 
 def version() -> str:

@@ -1,0 +1,99 @@
+"""t2t-mm-exporter: write a trained run as a SavedModel for TensorFlow Serving."""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from t2t_multimodel.bin import command_line
+from t2t_multimodel.bin.t2t_mm_decoder import chosen_problems
+from t2t_multimodel.errors import UserError
+
+PROGRAM = "t2t-mm-exporter"
+DESCRIPTION = """Writes a trained run as a SavedModel: raw texts, images and sounds in.
+
+  t2t-mm-exporter --output_dir=RUN --export_dir=DIR      all problems of the run
+  t2t-mm-exporter --output_dir=RUN --export_dir=DIR --problems=NAME
+
+Each call makes DIR/<version>, one above the versions there, with one signature for
+each problem. Only tensorflow and tensorflow-text are needed to use it."""
+
+
+def define_flags() -> flags.FlagValues:
+    """Returns the program's flags; names and meanings are those of t2t-exporter."""
+    values = flags.FlagValues()
+    command_line.define_shared(values)
+
+    def string(name: str, default: str, help_text: str) -> None:
+        flags.DEFINE_string(name, default, help_text, flag_values=values)
+
+    string("output_dir", "", "Folder of the trained run.")
+    string(
+        "export_dir",
+        "",
+        "Folder of the versions, which a server watches; <output_dir>/export if not "
+        "given.",
+    )
+    string(
+        "problems",
+        "",
+        "Problems to export, joined by -, the first one also as serving_default; all "
+        "if not given. What the others alone use is left out.",
+    )
+    string("checkpoint_path", "", "A checkpoint, if not the latest of --output_dir.")
+    string(
+        "decode_hparams",
+        "",
+        "How texts are decoded, as for t2t-mm-decoder and fixed from here on, e.g. "
+        "extra_length=20; but for batch_size, which every request chooses.",
+    )
+    return values
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; see `command_line.run`."""
+    values = define_flags()
+    return command_line.run(PROGRAM, DESCRIPTION, values, lambda: export(values), argv)
+
+
+def export(values: flags.FlagValues) -> int:
+    """Does what the flags say; returns the exit status."""
+    if not values.output_dir:
+        raise UserError("--output_dir is missing; give the folder of a trained run")
+    from t2t_multimodel.decoding.decode_hparams import DecodeHParams
+    from t2t_multimodel.training.run_directory import read_run
+
+    # All that can be wrong is looked at before TensorFlow is loaded.
+    if "batch_size" in values.decode_hparams:
+        raise UserError(
+            f"--decode_hparams={values.decode_hparams}: an export takes batches of any "
+            "size; leave batch_size out"
+        )
+    hparams = DecodeHParams.parse(values.decode_hparams)
+    output_dir = pathlib.Path(values.output_dir).expanduser()
+    run = read_run(output_dir)
+    names = chosen_problems(run, values.problems)
+    export_dir = pathlib.Path(values.export_dir or output_dir / "export").expanduser()
+
+    from t2t_multimodel.data import quiet_tensorflow
+
+    quiet_tensorflow.load()
+    from t2t_multimodel.export.saved_model import export_run
+
+    exported = export_run(
+        run,
+        export_dir,
+        problem_names=names,
+        checkpoint_path=values.checkpoint_path or None,
+        hparams=hparams,
+    )
+    print(
+        f"{exported.path}: {', '.join(names)} at step {exported.step}, "
+        f"{exported.num_bytes / 1e6:.1f} MB"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Trained runs as SavedModels that take and give what users have: texts, files."""
