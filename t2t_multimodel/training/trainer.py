@@ -152,7 +152,8 @@ class Trainer:
         config = self.config
         while self.step < config.train_steps:
             with interruption.held():
-                progress.update(self.step, *self._one_step())
+                losses, num_targets = self._one_step()
+                progress.update(self.step, losses, num_targets)
                 done = self.step == config.train_steps
                 if done or _due(self.step, config.save_checkpoints_steps):
                     self._save()

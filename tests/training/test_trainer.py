@@ -237,6 +237,16 @@ def test_the_dry_run_updates_nothing(make):
     assert lines(trainer) == []
 
 
+def test_progress_counts_the_steps_done(make, capsys):
+    make(train_steps=3).train()
+    steps = [
+        line.split()[1]
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith("step ")
+    ]
+    assert (steps[0], steps[-1]) == ("1/3", "3/3")
+
+
 @pytest.mark.parametrize("mode", ["uniform", "adaptive", "proportional"])
 def test_a_run_goes_on_as_if_it_had_not_stopped(make, mode):
     hparams = f"problem_choice={mode}"
