@@ -101,3 +101,18 @@ DECODER_ROWS = (
         LATER,
     ),
 )
+
+_EXPORTER = "t2t-exporter"
+EXPORTER_ROWS = (
+    rows(_EXPORTER, SAME, "t2t_usr_dir"),
+    rows(_EXPORTER, SAME, "output_dir", "--export_dir says where the export goes"),
+    rows(_EXPORTER, SAME, "problems", "several; all of the run, if it is not given"),
+    rows(_EXPORTER, SAME, "decode_hparams", "but for batch_size, which is any"),
+    rows(_EXPORTER, SAME, "registry_help=False", "problems, groups and hparams sets"),
+    rows(
+        _EXPORTER,
+        LEFT_OUT,
+        "data_dir",
+        "the vocabularies are in --output_dir; leave it out",
+    ),
+)

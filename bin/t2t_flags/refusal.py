@@ -52,7 +52,7 @@ def _answer(program: str, name: str) -> str:
         return ""
     fate, text = flag.fate, flag.text
     of_trainer = flag.program == "t2t-trainer" and not is_own
-    if of_trainer and (fate is SAME or (fate is RENAMED and program not in text)):
+    if of_trainer and (fate is SAME or (fate is RENAMED and "t2t-mm-" not in text)):
         fate, text = LEFT_OUT, _READ_BACK
     if fate is RENAMED:
         return f"T2T's --{flag.name} is now {text}"

@@ -2,22 +2,42 @@
 
 from collections.abc import Mapping
 
-from t2t_multimodel.bin.t2t_flags.other_programs import DATAGEN_ROWS, DECODER_ROWS
-from t2t_multimodel.bin.t2t_flags.row import T2TFlag
+from t2t_multimodel.bin.t2t_flags.other_programs import (
+    DATAGEN_ROWS,
+    DECODER_ROWS,
+    EXPORTER_ROWS,
+)
+from t2t_multimodel.bin.t2t_flags.row import NOT_YET, T2TFlag
 from t2t_multimodel.bin.t2t_flags.trainer import TRAINER_ROWS
 
 TABLE: tuple[T2TFlag, ...] = tuple(
-    row for rows in (*TRAINER_ROWS, *DATAGEN_ROWS, *DECODER_ROWS) for row in rows
+    row
+    for rows in (*TRAINER_ROWS, *DATAGEN_ROWS, *DECODER_ROWS, *EXPORTER_ROWS)
+    for row in rows
 )
 """All rows, program by program."""
 
 STANDS_FOR: Mapping[str, tuple[str, ...]] = {
     "t2t-mm-trainer": ("t2t-trainer",),
     "t2t-mm-datagen": ("t2t-datagen",),
-    # T2T's decoder takes every flag of its trainer too.
+    # T2T's decoder and exporter take every flag of its trainer too.
     "t2t-mm-decoder": ("t2t-decoder", "t2t-trainer"),
+    "t2t-mm-exporter": ("t2t-exporter", "t2t-trainer"),
 }
 """Our programs to those of T2T whose flags their users know; the first is its own."""
+
+OTHER_PROGRAMS: Mapping[str, str] = {
+    "t2t-query-server": NOT_YET,
+    "t2t-avg-all": NOT_YET,
+    "avg_checkpoints.py": NOT_YET,
+    "t2t-bleu": "t2t-mm-decoder prints BLEU of a split; for two files there is "
+    "sacrebleu REFERENCE -i TRANSLATION, which is installed with this package",
+    "t2t-translate-all": "left out: call t2t-mm-decoder with each folder "
+    "--checkpoint_path=RUN/model.ckpt-STEP",
+    "t2t-make-tf-configs": f"{NOT_YET}: a run is one process on one device",
+    "t2t-insights-server": "left out",
+}
+"""T2T's programs without a table of flags, and what there is in their place."""
 
 
 def find(program: str, name: str) -> T2TFlag | None:

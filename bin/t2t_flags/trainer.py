@@ -16,7 +16,6 @@ from t2t_multimodel.bin.t2t_flags.row import (
 _ONE_DEVICE = (
     "a run is one process on one device; CUDA_VISIBLE_DEVICES says which GPU it is"
 )
-_GREEDY = "t2t-mm-decoder decodes greedily; leave it out"
 
 _TRAINER = "t2t-trainer"
 TRAINER_ROWS = (
@@ -66,12 +65,7 @@ TRAINER_ROWS = (
         "locally_shard_to_cpu=False",
         _ONE_DEVICE,
     ),
-    rows(
-        _TRAINER,
-        NOT_YET,
-        "export_saved_model=False",
-        "there is no SavedModel yet; t2t-mm-decoder decodes files and typed lines",
-    ),
+    rows(_TRAINER, RENAMED, "export_saved_model=False", "the program t2t-mm-exporter"),
     rows(_TRAINER, LEFT_OUT, "model", "there is one model, multi_model; leave it out"),
     rows(
         _TRAINER,
@@ -164,9 +158,23 @@ TRAINER_ROWS = (
     ),
     rows(
         _TRAINER,
-        NOT_YET,
-        "decode_beam_size=4 decode_alpha=0.6 decode_return_beams=False",
-        _GREEDY,
+        RENAMED,
+        "decode_beam_size=4",
+        "--decode_hparams=beam_size=NUMBER of t2t-mm-decoder",
+        V1_0,
+    ),
+    rows(
+        _TRAINER,
+        RENAMED,
+        "decode_alpha=0.6",
+        "--decode_hparams=beam_size=NUMBER,alpha=NUMBER of t2t-mm-decoder",
+        V1_0,
+    ),
+    rows(
+        _TRAINER,
+        RENAMED,
+        "decode_return_beams=False",
+        "--decode_hparams=beam_size=NUMBER,return_beams=true of t2t-mm-decoder",
         V1_0,
     ),
     rows(

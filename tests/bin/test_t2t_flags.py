@@ -44,7 +44,8 @@ T2T_FLAGS = {
         data_dir tmp_dir problem exclude_problems num_shards max_cases only_list
         random_seed task_id task_id_start task_id_end num_concurrent_processes
         t2t_usr_dir timit_paths parsing_path ende_bpe_path""",
-    # Of its own; it takes the trainer's as well.
+    # Of their own; they take the trainer's as well.
+    "t2t-exporter": "decode_hparams",
     "t2t-decoder": """
         decode_from_file decode_to_file decode_interactive decode_shards
         checkpoint_path keep_timestamp""",
@@ -74,7 +75,7 @@ def test_every_flag_of_t2t_has_one_row(program):
     names = [row.name for row in TABLE if row.program == program]
     assert len(names) == len(set(names))
     assert set(T2T_FLAGS[program].split()) <= set(names)
-    if program != "t2t-decoder":
+    if program in ("t2t-trainer", "t2t-datagen"):
         later = {r.name for r in TABLE if r.program == program and r.releases == LATER}
         assert set(names) - later == set(T2T_FLAGS[program].split())
 
@@ -142,6 +143,16 @@ def test_what_a_row_advises_exists(row):
             "t2t-mm-decoder",
             ["--decode_batch_size=3"],
             "T2T's --decode_batch_size is now --decode_hparams=batch_size=NUMBER",
+        ),
+        (
+            "t2t-mm-exporter",
+            ["--hparams_set=multimodel_tiny"],
+            "T2T's --hparams_set is left out: it is read back from the run in --output",
+        ),
+        (
+            "t2t-mm-exporter",
+            ["--decode_beam_size=4"],
+            "T2T's --decode_beam_size is now --decode_hparams=beam_size=NUMBER of t2t-",
         ),
         ("t2t-mm-decoder", ["--nouse_tpu"], "T2T's --use_tpu is left out: there is no"),
         (
