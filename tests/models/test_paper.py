@@ -281,30 +281,30 @@ def test_mixer_and_decoder_pad_on_the_left_only(model):
 # Receptive fields: kernels, dilations and strides say what perturbed inputs show.
 
 
-def extents(layer):
+def extents(layer, axis=0):
     """Returns the convolutions and pools that a layer's output goes through.
 
-    Each is (taps, dilation, stride, causal) along the first axis of positions.
+    Each is (taps, dilation, stride, causal) along an axis of the positions.
     """
     if hasattr(layer, "blocks"):
         parts = [getattr(layer, name, None) for name in ("stem_1", "stem_2")]
         parts = [part for part in (*parts, *layer.blocks) if part is not None]
-        return [e for part in parts for e in extents(part)]
+        return [e for part in parts for e in extents(part, axis)]
     if hasattr(layer, "steps"):
-        return [e for step in layer.steps for e in extents(step)]
+        return [e for step in layer.steps for e in extents(step, axis)]
     if hasattr(layer, "shortcut"):  # a ConvRes: two steps and a pool of 3
-        steps = extents(layer.step_1) + extents(layer.step_2)
-        return [*steps, (3, 1, layer.strides[0], False)]
+        steps = extents(layer.step_1, axis) + extents(layer.step_2, axis)
+        return [*steps, (3, 1, layer.strides[axis], False)]
     if hasattr(layer, "conv"):
         conv = layer.conv
         return [(conv.kernel_size, conv.dilation, conv.strides, conv.causal)]
-    return [(layer.kernel_size[0], 1, layer.strides[0], False)]
+    return [(layer.kernel_size[axis], 1, layer.strides[axis], False)]
 
 
-def field(layer):
+def field(layer, axis=0):
     """Returns the number of input positions that an output can depend on."""
     size, distance = 1, 1
-    for taps, dilation, stride, _ in extents(layer):
+    for taps, dilation, stride, _ in extents(layer, axis):
         size += (taps - 1) * dilation * distance
         distance *= stride
     return size
@@ -432,3 +432,17 @@ def test_a_position_of_speech_sees_3067_frames(model):
     assert last - first == 3066
     seen = measured_field(run, x, 8, around(first, last))
     assert seen == [first, (first + last) // 2, last]
+
+
+def test_a_position_of_speech_sees_55_bins(model):
+    assert field(model.net_audio_spectrogram_80, axis=1) == 55
+    net = AudioModality(16, filter_multiplier=2, kernel_initializer="glorot_uniform")
+    net.build((None, None, 80))
+    let_the_edges_speak(net)
+    lengths = np.full((PERTURBATIONS,), 512, "int32")
+
+    def run(x):  # bins first
+        return net(np.swapaxes(x, 1, 2), lengths)[0][:, 0]
+
+    x = rng().normal(size=(1, 80, 512)).astype("float32")
+    assert measured_field(run, x, 40, around(40 - 27, 40 + 27)) == [13, 40, 67]
