@@ -13,7 +13,14 @@ FOLDERS = {
     "hparams": "t2t_multimodel.hparams",
     "bin": "t2t_multimodel.bin",
 }
-PROGRAMS = ("datagen", "trainer", "decoder", "exporter")
+PROGRAMS = (
+    "datagen",
+    "trainer",
+    "decoder",
+    "exporter",
+    "avg_checkpoints",
+    "bleu",
+)
 
 
 def version() -> str:
@@ -53,7 +60,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            f"t2t-mm-{name} = t2t_multimodel.bin.t2t_mm_{name}:main"
+            f"t2t-mm-{name.replace('_', '-')} = t2t_multimodel.bin.t2t_mm_{name}:main"
             for name in PROGRAMS
         ]
     },

@@ -39,7 +39,9 @@ def program_names() -> list[str]:
     """Returns the console scripts that setup.py promises."""
     setup = (ROOT / "setup.py").read_text(encoding="utf-8")
     names = re.search(r"PROGRAMS = \(([^)]*)\)", setup).group(1)
-    return [f"t2t-mm-{name}" for name in re.findall(r'"(\w+)"', names)]
+    return [
+        f"t2t-mm-{name.replace('_', '-')}" for name in re.findall(r'"(\w+)"', names)
+    ]
 
 
 def module_files() -> set[str]:

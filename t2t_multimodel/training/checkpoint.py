@@ -25,6 +25,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.errors import UserError
@@ -240,6 +241,55 @@ def load_weights(path: str | os.PathLike, model: Any) -> int:
     return description["step"]
 
 
+def read_weights(path: str | os.PathLike) -> tuple[int, dict[str, np.ndarray]]:
+    """Returns the step of a checkpoint, and its weights by their paths.
+
+    Raises:
+        UserError: If there is no such checkpoint, or it cannot be read.
+    """
+    path = pathlib.Path(path)
+    description = _read_description(path)
+    reader = tf.train.load_checkpoint(str(path / "variables"))
+    names = [n for n in description["variables"] if n.startswith(f"{_WEIGHTS}/")]
+    weights = {n.removeprefix(f"{_WEIGHTS}/"): reader.get_tensor(n) for n in names}
+    return description["step"], weights
+
+
+def write_weights(
+    directory: str | os.PathLike, step: int, weights: Mapping[str, np.ndarray]
+) -> pathlib.Path:
+    """Writes a checkpoint of weights alone: to be decoded, not to be trained on.
+
+    Args:
+        directory: The folder that it is made in; a checkpoint of that step there is
+            replaced.
+        step: What it is called after.
+        weights: Path of each to its value.
+
+    Returns:
+        Its directory.
+    """
+    final = checkpoint_path(directory, step)
+    partial = final.with_name(final.name + _PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    tensors = {n: tf.constant(value) for n, value in _named(_WEIGHTS, weights).items()}
+    _write_variables(partial, tensors)
+    description = {
+        "format_version": _FORMAT_VERSION,
+        "step": step,
+        "variables": {n: t.shape.as_list() for n, t in tensors.items()},
+        "states": {},
+    }
+    (partial / "checkpoint.json").write_text(json.dumps(description) + "\n")
+    _sync_all(partial, "")
+    if final.exists():
+        _remove(final)
+    os.rename(partial, final)
+    _sync(final.parent)
+    return final
+
+
 def _named(group: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{group}/{path}": variable for path, variable in variables.items()}
 
@@ -256,7 +306,7 @@ def _write_variables(directory: pathlib.Path, variables: Mapping[str, Any]) -> N
             prefix=str(directory / "variables"),
             tensor_names=list(variables),
             shape_and_slices=[""] * len(variables),
-            tensors=[variable.read_value() for variable in variables.values()],
+            tensors=[tf.convert_to_tensor(value) for value in variables.values()],
         )
 
 
