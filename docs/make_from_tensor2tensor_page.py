@@ -9,7 +9,12 @@ import pathlib
 from collections.abc import Iterable, Sequence
 
 from t2t_multimodel.bin.t2t_flags.row import NOT_YET, RENAMED, SAME, V1_4, T2TFlag
-from t2t_multimodel.bin.t2t_flags.table import OTHER_PROGRAMS, STANDS_FOR, TABLE
+from t2t_multimodel.bin.t2t_flags.table import (
+    OTHER_PROGRAMS,
+    STANDS_FOR,
+    TABLE,
+    program_of_ours,
+)
 from t2t_multimodel.bin.t2t_flags.trainer import SCHEDULES
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.errors import UserError
@@ -88,6 +93,17 @@ COMMANDS = (
         "Decode with the trainer (v1.0.x)",
         "t2t-trainer --train_steps=0 --schedule=local_run --decode_interactive ...",
         "t2t-mm-decoder --decode_interactive --output_dir=RUN",
+    ),
+    (
+        "The mean of the last checkpoints",
+        "t2t-avg-all --n=5 --model_dir=RUN --output_dir=MEAN",
+        "t2t-mm-avg-checkpoints --num_last_checkpoints=5 --output_dir=RUN "
+        "--averaged_dir=MEAN",
+    ),
+    (
+        "BLEU of a file",
+        "t2t-bleu --translation=out.txt --reference=wanted.txt",
+        "t2t-mm-bleu --translation=out.txt --reference=wanted.txt",
     ),
     (
         "What there is",
@@ -175,7 +191,7 @@ def page() -> str:
             "`?` lists the commands. Text is written in the sub-words of the problem "
             "that it is for;\nan image or a sound is given as a path.\n",
             _table(("T2T's", "here"), ((f"`{k}`", v) for k, v in PROMPT.items())),
-            *(_flags(*item) for item in STANDS_FOR.items()),
+            *(_flags(program) for program in dict.fromkeys(r.program for r in TABLE)),
             "## `--decode_hparams`\n",
             _table(("T2T's, its default", "here", ""), _decode_hparams()),
             "## Other programs\n",
@@ -198,18 +214,20 @@ def _schedules() -> Iterable[tuple[str, str]]:
         yield f"`{value}`", said.get(fate, f"{fate}: {text}")
 
 
-def _flags(ours: str, theirs: Sequence[str]) -> str:
+def _flags(theirs: str) -> str:
+    ours = program_of_ours(theirs)
     module = importlib.import_module(f"t2t_multimodel.bin.{ours.replace('-', '_')}")
     flags = module.define_flags()
-    rows = [row for row in TABLE if row.program == theirs[0]]
-    lines = [f"## Flags of `{theirs[0]}`, and of `{ours}`\n"]
-    if theirs[1:]:
+    rows = [row for row in TABLE if row.program == theirs]
+    lines = [f"## Flags of `{theirs}`, and of `{ours}`\n"]
+    if STANDS_FOR[ours][1:] == ("t2t-trainer",):
         lines.append(
-            f"T2T's takes all flags of `{theirs[1]}` too. Here everything but what is "
+            "T2T's takes all flags of `t2t-trainer` too. Here everything but what is "
             "below is read\nback from the run in `--output_dir`.\n"
         )
     lines.append(_table(("T2T's, its default", "here", ""), _flag_rows(rows, flags)))
-    own = sorted({name for name in flags if len(name) > 1} - {row.name for row in rows})
+    known = {row.name for row in TABLE if row.program in STANDS_FOR[ours]}
+    own = sorted({name for name in flags if len(name) > 1} - known)
     lines.append(f"New here: {', '.join(f'`--{name}`' for name in own)}.\n")
     return "\n".join(lines)
 

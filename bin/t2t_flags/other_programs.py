@@ -1,6 +1,7 @@
 """The flags of T2T's other programs, v1.4.4 and v1.0.x."""
 
 from t2t_multimodel.bin.t2t_flags.row import (
+    DIFFERENT,
     LATER,
     LEFT_OUT,
     NOT_YET,
@@ -114,5 +115,49 @@ EXPORTER_ROWS = (
         LEFT_OUT,
         "data_dir",
         "the vocabularies are in --output_dir; leave it out",
+    ),
+)
+
+_AVERAGE_ALL = "t2t-avg-all"
+_AVERAGE = "avg_checkpoints.py"
+AVERAGE_ROWS = (
+    rows(_AVERAGE, SAME, "checkpoints", "steps of the run, or folders"),
+    rows(_AVERAGE, SAME, "num_last_checkpoints=0", "8 without --checkpoints"),
+    rows(_AVERAGE, RENAMED, "output_path", "--averaged_dir"),
+    rows(_AVERAGE, LEFT_OUT, "prefix", "--output_dir says whose checkpoints they are"),
+    rows(
+        _AVERAGE_ALL,
+        DIFFERENT,
+        "output_dir=avg/",
+        "the run, T2T's --model_dir; the mean goes to --averaged_dir",
+    ),
+    rows(_AVERAGE_ALL, RENAMED, "model_dir", "--output_dir"),
+    rows(_AVERAGE_ALL, RENAMED, "n=8", "--num_last_checkpoints"),
+    rows(
+        _AVERAGE_ALL,
+        LEFT_OUT,
+        "min_steps=0",
+        "a call writes one mean; --checkpoints says of which steps",
+    ),
+    rows(
+        _AVERAGE_ALL,
+        LEFT_OUT,
+        "wait_minutes=0",
+        "nothing is waited for; call it when the checkpoints are there",
+    ),
+)
+
+_BLEU = "t2t-bleu"
+BLEU_ROWS = (
+    rows(_BLEU, SAME, "translation"),
+    rows(_BLEU, SAME, "reference", "may be repeated"),
+    rows(_BLEU, SAME, "bleu_variant=both", "of T2T's BLEU; sacreBLEU is printed too"),
+    rows(
+        _BLEU,
+        LEFT_OUT,
+        "source translations_dir event_dir tag_suffix min_steps=-1 wait_minutes=0 "
+        "report_zero",
+        "a call scores one --translation; --decode_eval_examples of t2t-mm-trainer "
+        "scores every evaluation",
     ),
 )

@@ -7,7 +7,8 @@ SAME = "same"
 RENAMED = "renamed"
 NOT_YET = "not offered yet"
 LEFT_OUT = "left out"
-Fate = Literal["same", "renamed", "not offered yet", "left out"]
+DIFFERENT = "something else"
+Fate = Literal["same", "renamed", "not offered yet", "left out", "something else"]
 
 V1_4 = "v1.4.4"
 V1_0 = "v1.0.x"
@@ -23,8 +24,9 @@ class T2TFlag:
         name: Without dashes.
         default: T2T's default as one writes it; `""` if there was none.
         fate: What became of it in our program of the same task.
-        text: `SAME`: what differs, if anything does. `RENAMED`: what to give. Else the
-            reason, and what to do.
+        text: `SAME`: what differs, if anything does. `RENAMED`: what to give.
+            `DIFFERENT`: what ours is, and what to give. Else the reason, and what to
+            do.
         releases: The release with this flag and default; `V1_4`'s were mostly there
             from the start.
     """

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from t2t_multimodel.bin.t2t_flags.other_programs import (
+    AVERAGE_ROWS,
+    BLEU_ROWS,
     DATAGEN_ROWS,
     DECODER_ROWS,
     EXPORTER_ROWS,
@@ -12,7 +14,14 @@ from t2t_multimodel.bin.t2t_flags.trainer import TRAINER_ROWS
 
 TABLE: tuple[T2TFlag, ...] = tuple(
     row
-    for rows in (*TRAINER_ROWS, *DATAGEN_ROWS, *DECODER_ROWS, *EXPORTER_ROWS)
+    for rows in (
+        *TRAINER_ROWS,
+        *DATAGEN_ROWS,
+        *DECODER_ROWS,
+        *EXPORTER_ROWS,
+        *AVERAGE_ROWS,
+        *BLEU_ROWS,
+    )
     for row in rows
 )
 """All rows, program by program."""
@@ -23,21 +32,25 @@ STANDS_FOR: Mapping[str, tuple[str, ...]] = {
     # T2T's decoder and exporter take every flag of its trainer too.
     "t2t-mm-decoder": ("t2t-decoder", "t2t-trainer"),
     "t2t-mm-exporter": ("t2t-exporter", "t2t-trainer"),
+    "t2t-mm-avg-checkpoints": ("avg_checkpoints.py", "t2t-avg-all"),
+    "t2t-mm-bleu": ("t2t-bleu",),
 }
 """Our programs to those of T2T whose flags their users know; the first is its own."""
 
 OTHER_PROGRAMS: Mapping[str, str] = {
     "t2t-query-server": NOT_YET,
-    "t2t-avg-all": NOT_YET,
-    "avg_checkpoints.py": NOT_YET,
-    "t2t-bleu": "t2t-mm-decoder prints BLEU of a split; for two files there is "
-    "sacrebleu REFERENCE -i TRANSLATION, which is installed with this package",
     "t2t-translate-all": "left out: call t2t-mm-decoder with each folder "
     "--checkpoint_path=RUN/model.ckpt-STEP",
     "t2t-make-tf-configs": f"{NOT_YET}: a run is one process on one device",
     "t2t-insights-server": "left out",
 }
 """T2T's programs without a table of flags, and what there is in their place."""
+
+
+def program_of_ours(theirs: str) -> str:
+    """Returns our program that stands for one of T2T's in `TABLE`."""
+    # The trainer's own comes first, before those that only take its flags.
+    return next(ours for ours, programs in STANDS_FOR.items() if theirs in programs)
 
 
 def find(program: str, name: str) -> T2TFlag | None:
