@@ -255,3 +255,8 @@ def test_every_character_is_escaped_and_comes_back(alphabet):
 def test_each_escape(text, escaped):
     assert escape(text, ESCAPE_CHARACTERS) == escaped
     assert unescape(escaped) == unescape(escaped[:-1]) == text
+
+
+def test_a_newline_is_escaped_even_if_the_alphabet_has_one():
+    alphabet = ESCAPE_CHARACTERS | set("ab\n")
+    assert escape("a\nb", alphabet) == r"a\10;b_"
