@@ -1,5 +1,7 @@
 """The language net: embeddings in, logits over the vocabulary out."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -68,7 +70,9 @@ class LanguageModality(keras.layers.Layer):
     def logits(self, x):
         """Returns `(B, T, V)` float32 scores of `(B, T, C)` body outputs."""
         table = ops.cast(self.softmax_table, self.compute_dtype)
-        return ops.cast(ops.matmul(x, ops.transpose(table)), "float32")
+        logits = _scores(ops.reshape(x, (-1, self.depth)), table)
+        logits = ops.reshape(logits, (*ops.shape(x)[:-1], self.vocab_size))
+        return ops.cast(logits, "float32")
 
     def call(self, ids, training=False):
         """Same as `embed_inputs`."""
@@ -84,3 +88,19 @@ class LanguageModality(keras.layers.Layer):
             "shared": self.shared,
             "symbol_dropout": self.symbol_dropout,
         }
+
+
+@ops.custom_gradient
+def _scores(x: Any, table: Any) -> tuple[Any, Any]:
+    """Returns `x` `(P, C)` times the rows of `table` `(V, C)`: `(P, V)`.
+
+    The derived gradient of the table would be that of its transpose, and then be
+    transposed: one more pass over the largest matrix of the model.
+    """
+
+    def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any]:
+        upstream = args[0] if upstream is None else upstream
+        d_table = ops.matmul(ops.transpose(upstream), x)
+        return ops.matmul(upstream, table), d_table
+
+    return ops.matmul(x, ops.transpose(table)), gradient

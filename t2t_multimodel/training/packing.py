@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-SMALL_ELEMENTS = 1 << 20
-"""Tensors of fewer elements share the vector; copying a larger one is not worth it."""
+SMALL_ELEMENTS = 1 << 15
+"""Tensors of fewer elements share the vector; copying a larger one takes longer."""
 
 
 class GradientPacking:
