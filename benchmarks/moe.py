@@ -6,20 +6,25 @@ Prints forward and backward of the layer in training for each number of experts,
 ratios to the first, the same with all tokens on the same k experts, and the optimizer's
 update of the expert weights alone, which any layer with so many weights pays.
 
-On two cores with AVX-512 240 experts took 1.2 times as long as 16 at 2048 tokens, depth
-128 and 512 hidden units, and 2.0 times at depth 512. With 512 tokens it is 3.5 times:
-reading 31 million weights and writing their gradients is then most of the work, and the
-bare matrix products for exactly balanced experts are 3 times as slow, too.
+With `--step` it times instead a training step of `multimodel_tiny`, English to German,
+with so many experts: loss and gradients, and the update apart.
 """
 
 import argparse
 from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 
-from benchmarks.timing import best_ms
-from t2t_multimodel import layers
+from t2t_multimodel.training.cpu_memory import keep_freed_memory
+
+keep_freed_memory()  # as the trainer does
+
+import tensorflow as tf  # noqa: E402
+
+from benchmarks.timing import best_ms  # noqa: E402
+from benchmarks.train_step import Shapes, Step  # noqa: E402
+from t2t_multimodel import layers  # noqa: E402
+from t2t_multimodel.hparams import make_hparams  # noqa: E402
 
 
 def steps(
@@ -76,6 +81,24 @@ def steps(
     return {"balanced": balanced, "unbalanced": unbalanced, "update": update}
 
 
+def training_steps(
+    arguments: argparse.Namespace, num_experts: int
+) -> dict[str, Callable[[], object]]:
+    """Returns the gradients and the update of a whole model, as calls to time."""
+    hparams = make_hparams(
+        "multimodel_tiny",
+        f"moe_num_experts={num_experts},moe_k={arguments.k},"
+        f"moe_hidden_size={arguments.hidden},hidden_size={arguments.depth},"
+        f"batch_size={arguments.tokens}",
+    )
+    step = Step("text", hparams, Shapes())
+    result = step.train_step.gradients(step.batches, 0)
+    return {
+        "gradients": lambda: step.train_step.gradients(step.batches, 0),
+        "update": lambda: step.train_step.update(result, 0.0),
+    }
+
+
 def main() -> None:
     """Prints a line for each number of experts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -85,10 +108,16 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=128)
     parser.add_argument("--hidden", type=int, default=512, help="units of an expert")
     parser.add_argument("--rounds", type=int, default=10, help="timed calls of each")
+    parser.add_argument(
+        "--step", action="store_true", help="time a whole model's training step"
+    )
     arguments = parser.parse_args()
+    if arguments.step:
+        tf.config.experimental.enable_op_determinism()  # as the trainer does
     first = None
     for num_experts in arguments.experts:
-        times = best_ms(steps(arguments, num_experts), arguments.rounds)
+        calls = (training_steps if arguments.step else steps)(arguments, num_experts)
+        times = best_ms(calls, arguments.rounds)
         first = first or times
         print(
             f"{num_experts} experts: "

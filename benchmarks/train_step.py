@@ -19,7 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from t2t_multimodel.training.cpu_memory import keep_freed_memory
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+keep_freed_memory()  # as the trainer does
 
 import tensorflow as tf  # noqa: E402
 

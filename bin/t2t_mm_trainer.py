@@ -102,7 +102,9 @@ def run(values: flags.FlagValues) -> int:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
     from t2t_multimodel.data import quiet_tensorflow
+    from t2t_multimodel.training.cpu_memory import keep_freed_memory
 
+    keep_freed_memory()
     quiet_tensorflow.load()
     import tensorflow as tf
 
