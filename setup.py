@@ -18,6 +18,7 @@ PROGRAMS = (
     "trainer",
     "decoder",
     "exporter",
+    "query",
     "avg_checkpoints",
     "bleu",
 )

@@ -46,7 +46,7 @@ def define_flags() -> flags.FlagValues:
         "decode_hparams",
         "",
         "How texts are decoded, as for t2t-mm-decoder and fixed from here on, e.g. "
-        "extra_length=20; but for batch_size, which every request chooses.",
+        "beam_size=4,alpha=0.6,return_beams=true,extra_length=20.",
     )
     return values
 
@@ -61,16 +61,11 @@ def export(values: flags.FlagValues) -> int:
     """Does what the flags say; returns the exit status."""
     if not values.output_dir:
         raise UserError("--output_dir is missing; give the folder of a trained run")
-    from t2t_multimodel.decoding.decode_hparams import DecodeHParams
+    from t2t_multimodel.export import fixed_hparams
     from t2t_multimodel.training.run_directory import read_run
 
     # All that can be wrong is looked at before TensorFlow is loaded.
-    if "batch_size" in values.decode_hparams:
-        raise UserError(
-            f"--decode_hparams={values.decode_hparams}: an export takes batches of any "
-            "size; leave batch_size out"
-        )
-    hparams = DecodeHParams.parse(values.decode_hparams)
+    hparams = fixed_hparams.parse(values.decode_hparams)
     output_dir = pathlib.Path(values.output_dir).expanduser()
     run = read_run(output_dir)
     names = chosen_problems(run, values.problems)

@@ -1,6 +1,5 @@
 """A trained run written as a SavedModel that TensorFlow Serving can take."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -15,6 +14,7 @@ from t2t_multimodel import __version__
 from t2t_multimodel.data.feature_json import feature_to_json
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.errors import UserError
+from t2t_multimodel.export import fixed_hparams
 from t2t_multimodel.export.signatures import make_signatures
 from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.problems.problem import Problem
@@ -25,6 +25,7 @@ DESCRIPTION_FILE = "export.json"
 """Among the assets: what the signatures take and give."""
 
 DEFAULT_SIGNATURE = "serving_default"
+
 _FORMAT_VERSION = 1
 
 
@@ -119,14 +120,12 @@ def _describe(
     problems: Sequence[Problem], step: int, hparams: DecodeHParams
 ) -> dict[str, Any]:
     """Returns the content of `export.json`."""
-    settings = dataclasses.asdict(hparams)
-    del settings["batch_size"]  # the client's choice
     return {
         "format_version": _FORMAT_VERSION,
         "t2t_multimodel_version": __version__,
         "step": step,
         DEFAULT_SIGNATURE: problems[0].name,
-        "decode_hparams": settings,
+        "decode_hparams": fixed_hparams.to_json(hparams),
         "problems": [
             {
                 "name": problem.name,

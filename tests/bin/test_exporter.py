@@ -54,7 +54,7 @@ def test_chosen_problems_are_written_as_the_next_version(output_dir, capsys, tmp
     [
         (["--problems=lok_tiny"], "did you mean 'look_tiny'"),
         (["--problems=look_tiny-look_tiny"], "names look_tiny more than once"),
-        (["--decode_hparams=batch_size=3"], "takes batches of any size; leave batch"),
+        (["--decode_hparams=batch_size=3"], "batch_size is not of an export: req"),
         (["--decode_hparams=extra_length=-1"], "must not be negative"),
         (["--checkpoint_path=/no"], "/no is no checkpoint"),
         (["--export_dir=/dev/null"], "/dev/null is not a folder"),
