@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
-from t2t_multimodel.decoding.greedy import GreedyDecoder
 from t2t_multimodel.decoding.raw_inputs import RawInput, batch_inputs, read_input
+from t2t_multimodel.decoding.search import NO_SCORE
+from t2t_multimodel.decoding.traced import TracedModel, until_eos
 from t2t_multimodel.errors import UserError, unknown
 from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.models.multimodel import MultiModel
@@ -37,19 +38,39 @@ class ClassScore(NamedTuple):
     probability: float
 
 
+class Output(NamedTuple):
+    """A decoded text.
+
+    Attributes:
+        text: The text.
+        score: Log-probability over the length penalty.
+        log_prob: What the model gives it, its end included.
+        num_symbols: Its length, EOS not counted.
+    """
+
+    text: str
+    score: float
+    log_prob: float
+    num_symbols: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     """What was decoded from one input.
 
     Attributes:
-        text: The text, or the name of the likeliest class.
+        text: The text, of several the best or first, or the name of the likeliest
+            class.
         classes: The likeliest classes, best first; empty for texts.
         num_symbols: Symbols decoded, EOS not counted; 0 for classes.
+        outputs: All texts: of a beam search best first, or as they were drawn; empty
+            for classes.
     """
 
     text: str
     classes: tuple[ClassScore, ...] = ()
     num_symbols: int = 0
+    outputs: tuple[Output, ...] = ()
 
 
 class Decoder:
@@ -59,7 +80,7 @@ class Decoder:
         model: The model; its weights may change between calls.
         problems: The problems that it was made for.
         encoders: Vocabulary name to text encoder.
-        hparams: Batch size and length of the outputs.
+        hparams: How inputs are decoded.
     """
 
     def __init__(
@@ -71,9 +92,13 @@ class Decoder:
     ) -> None:
         self.problems = {problem.name: problem for problem in problems}
         self.encoders = dict(encoders)
-        self.batch_size = hparams.batch_size
-        self.extra_length = hparams.extra_length
-        self._greedy = GreedyDecoder(model)
+        self.hparams = hparams
+        self._traced = TracedModel(model, hparams)
+
+    @property
+    def batch_size(self) -> int:
+        """Inputs decoded at once."""
+        return self.hparams.batch_size
 
     def problem(self, name: str) -> Problem:
         """Returns the problem of that name.
@@ -121,10 +146,17 @@ class Decoder:
         prepared: Sequence[np.ndarray],
         *,
         max_length: int | None = None,
+        first_number: int = 0,
     ) -> list[Result]:
         """Returns what each input from `prepare` decodes to, in their order.
 
         The longest are decoded first, so that too little memory shows at once.
+
+        Args:
+            problem: Name of the problem.
+            prepared: From `prepare`.
+            max_length: See `decode`.
+            first_number: Of the first input; what is drawn goes by the numbers.
         """
         described = self.problem(problem)
         order = sorted(range(len(prepared)), key=lambda i: -len(prepared[i]))
@@ -135,19 +167,40 @@ class Decoder:
             if described.targets.kind == "class_label":
                 decoded = self._classify(described, rows)
             else:
-                decoded = self._decode_texts(described, rows, max_length)
+                numbers = first_number + np.array(chosen)
+                decoded = self._decode_texts(described, rows, max_length, numbers)
             results |= zip(chosen, decoded, strict=True)
         return [results[index] for index in range(len(prepared))]
 
     def _decode_texts(
-        self, problem: Problem, rows: list[np.ndarray], max_length: int | None
+        self,
+        problem: Problem,
+        rows: list[np.ndarray],
+        max_length: int | None,
+        numbers: np.ndarray,
     ) -> list[Result]:
         features = batch_inputs(problem.inputs, rows)
-        ids = self._greedy.ids(
-            features, problem.name, self._max_lengths(problem, rows, max_length)
+        found = self._traced.search(
+            features,
+            problem.name,
+            self._max_lengths(problem, rows, max_length),
+            numbers,
         )
         encoder = self._encoder(problem.targets)
-        return [Result(encoder.decode(row), num_symbols=len(row)) for row in ids]
+        results = []
+        for of_input in zip(found.ids, found.scores, found.log_probs, strict=True):
+            outputs = []
+            for ids, score, log_prob in zip(*of_input, strict=True):
+                symbols = until_eos(ids)
+                text = encoder.decode(symbols)
+                outputs.append(
+                    Output(text, float(score), float(log_prob), len(symbols))
+                )
+            kept = tuple(o for o in outputs if o.score > NO_SCORE)
+            results.append(
+                Result(kept[0].text, num_symbols=kept[0].num_symbols, outputs=kept)
+            )
+        return results
 
     def _max_lengths(
         self, problem: Problem, rows: list[np.ndarray], max_length: int | None
@@ -157,15 +210,18 @@ class Decoder:
         if max_length is not None:
             return np.full(len(rows), max_length, np.int32)
         if problem.inputs.kind == "text":
-            return np.array([len(row) + self.extra_length for row in rows], np.int32)
+            return np.array(
+                [len(row) + self.hparams.extra_length for row in rows], np.int32
+            )
         return np.full(len(rows), NON_TEXT_LENGTH, np.int32)
 
     def _classify(self, problem: Problem, rows: list[np.ndarray]) -> list[Result]:
         features = batch_inputs(problem.inputs, rows)
         names = problem.targets.names
         results = []
-        for row in self._greedy.probabilities(features, problem.name):
-            best = np.argsort(-row, kind="stable")[:TOP_CLASSES]
+        for row in self._traced.probabilities(features, problem.name):
+            most = max(TOP_CLASSES, self.hparams.num_outputs)
+            best = np.argsort(-row, kind="stable")[:most]
             classes = tuple(
                 ClassScore(int(index), names[index], float(row[index]))
                 for index in best
@@ -192,7 +248,7 @@ def load_decoder(
         run: The run.
         problem_names: Problems to make the model for, in order; none means all.
         checkpoint_path: A checkpoint; `None` takes the latest of the run.
-        hparams: Batch size and length of the outputs.
+        hparams: How inputs are decoded.
 
     Raises:
         UserError: If the run has no such problem or no checkpoint.

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from t2t_multimodel.decoding.decoder import Decoder
+from t2t_multimodel.decoding.decode_hparams import DecodeHParams
+from t2t_multimodel.decoding.decoder import Decoder, Result
 from t2t_multimodel.errors import UserError
 
 _BATCHES_SORTED_TOGETHER = 64
@@ -20,7 +21,7 @@ class DecodedLine:
 
     Attributes:
         number: Of the line, from 1.
-        text: What it decoded to, in one line; empty for empty and broken lines.
+        text: What it decoded to, see `result_line`; empty for empty and broken lines.
         error: What is wrong with the line; empty if nothing is.
     """
 
@@ -57,14 +58,37 @@ def decode_lines(
             except UserError as error:
                 errors[number] = str(error)
         results = decoder.decode_prepared(
-            problem, list(prepared.values()), max_length=max_length
+            problem,
+            list(prepared.values()),
+            max_length=max_length,
+            first_number=window[0][0],
         )
         texts = {
-            number: in_one_line(result.text)
+            number: result_line(result, decoder.hparams)
             for number, result in zip(prepared, results, strict=True)
         }
         for number, _ in window:
             yield DecodedLine(number, texts.get(number, ""), errors.get(number, ""))
+
+
+def result_line(result: Result, hparams: DecodeHParams) -> str:
+    """Returns what was decoded from one input as a line (T2T's form).
+
+    The best output, or with `return_beams` all of them, separated by tabs; with
+    `write_beam_scores` each one's score follows it after a tab: of a text the
+    log-probability over the length penalty, of a class the probability.
+    """
+    scored = [(output.text, output.score) for output in result.outputs] or [
+        (of_class.name, of_class.probability) for of_class in result.classes
+    ]
+    if not hparams.return_beams and not hparams.write_beam_scores:
+        return in_one_line(result.text)
+    parts = []
+    for text, score in scored[: hparams.num_outputs if hparams.return_beams else 1]:
+        parts.append(in_one_line(text).replace("\t", " "))
+        if hparams.write_beam_scores:
+            parts.append(f"{score:.4f}")
+    return "\t".join(parts)
 
 
 def read_lines(path: str | os.PathLike) -> list[bytes]:

@@ -11,8 +11,8 @@ from t2t_multimodel.data.shard_index import load_index
 from t2t_multimodel.data.shards import find_shards
 from t2t_multimodel.data.targets import sample_targets
 from t2t_multimodel.decoding.decoder import Decoder
-from t2t_multimodel.decoding.greedy import until_eos
 from t2t_multimodel.decoding.split import DecodedSplit, decode_split
+from t2t_multimodel.decoding.traced import until_eos
 from t2t_multimodel.errors import UserError, unknown
 from t2t_multimodel.problems.problem import Problem
 from t2t_multimodel.training.baselines import (

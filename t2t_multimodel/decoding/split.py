@@ -11,7 +11,7 @@ import numpy as np
 
 from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.decoding.decoder import Decoder, Result
-from t2t_multimodel.decoding.greedy import until_eos
+from t2t_multimodel.decoding.traced import until_eos
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.problem import Problem
 

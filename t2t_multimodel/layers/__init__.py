@@ -5,6 +5,7 @@ Shapes in docstrings:
     B  batch                    C  depth (channels)
     T  target positions         V  vocabulary
     S  source positions         N  attention heads
+    G  hypotheses of an input   R  rows of a decoding step, B * G
     L  positions of either      E  experts
     H  rows of an image         K  experts a position
     W  columns of an image      P  positions of a batch, B * L
@@ -27,6 +28,7 @@ from t2t_multimodel.layers.conv import (
     zero_padding,
 )
 from t2t_multimodel.layers.conv2d import ConvStep2D
+from t2t_multimodel.layers.cursor import Cursor
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.gating import moe_balance_loss
 from t2t_multimodel.layers.moe import MixtureOfExperts, MixtureOfExpertsBlock
@@ -40,6 +42,7 @@ __all__ = [
     "ConvBlock",
     "ConvStep",
     "ConvStep2D",
+    "Cursor",
     "Dropout",
     "LayerNorm",
     "MixtureOfExperts",

@@ -6,12 +6,10 @@ import keras
 from keras import ops
 
 from t2t_multimodel.layers.conv import ConvStep
+from t2t_multimodel.layers.cursor import MASKED, Cursor
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.norm import LayerNorm
 from t2t_multimodel.layers.timing import timing_signal
-
-# Added to the logits of positions that must not be seen: their weight becomes 0.
-_MASKED = -1e9
 
 
 class SourceMemory(NamedTuple):
@@ -29,16 +27,15 @@ class SourceMemory(NamedTuple):
 
 
 class AttentionState(NamedTuple):
-    """What an attention block remembers of the positions so far; B comes first.
+    """What an attention block remembers of the positions so far.
 
     Attributes:
-        position: `(B,)` int32, the number of positions so far.
         steps: States of the two convolution steps.
-        keys: `(B, N, max_length, C/N)` of the self-attention.
-        values: `(B, N, max_length, C/N)` of the self-attention.
+        keys: `(B * N, capacity, G * C/N)` of the self-attention, of the G hypotheses
+            of an input side by side.
+        values: `(B * N, capacity, G * C/N)` of the self-attention.
     """
 
-    position: Any
     steps: tuple[Any, ...]
     keys: Any
     values: Any
@@ -108,7 +105,7 @@ class MultiHeadAttention(keras.layers.Layer):
         if causal:
             later = ops.arange(ops.shape(memory)[1])[None, :]
             later = later > ops.arange(ops.shape(queries)[1])[:, None]
-            future = _MASKED * ops.cast(later, "float32")  # (T, S)
+            future = MASKED * ops.cast(later, "float32")  # (T, S)
             bias = future if bias is None else bias + future
         return self.attend(queries, keys, values, bias, training=training)
 
@@ -135,45 +132,81 @@ class MultiHeadAttention(keras.layers.Layer):
         Returns:
             `(B, T, C)`.
         """
-        scale = (self.depth // self.num_heads) ** -0.5
-        projected = self._split_heads(ops.matmul(queries, self.query_kernel) * scale)
-        logits = ops.matmul(projected, ops.transpose(keys, (0, 1, 3, 2)))
+        projected = self._split_heads(ops.matmul(queries, self.query_kernel))
+        heads = self._mix(projected, keys, values, bias, training)
+        shape = (ops.shape(queries)[0], ops.shape(queries)[1], self.depth)
+        return ops.matmul(ops.reshape(heads, shape), self.output_kernel)
+
+    def _mix(self, queries, keys, values, bias, training=False):
+        """Mixes values with projected queries `(B, N, T, C/N)`: `(B, T, N, C/N)`."""
+        queries = queries * (self.depth // self.num_heads) ** -0.5
+        logits = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2)))
         logits = ops.cast(logits, "float32")  # (B, N, T, S)
         if bias is not None:
             logits = logits + bias
         weights = ops.cast(ops.softmax(logits), values.dtype)
         weights = self.dropout(weights, training=training)
-        heads = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
-        shape = (ops.shape(queries)[0], ops.shape(queries)[1], self.depth)
-        return ops.matmul(ops.reshape(heads, shape), self.output_kernel)
+        return ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
 
-    def initial_state(self, batch_size: Any, max_length: Any) -> tuple[Any, Any]:
-        """Returns empty keys and values `(B, N, max_length, C/N)`."""
+    def initial_state(
+        self, batch_size: Any, capacity: Any, num_hypotheses: int = 1
+    ) -> tuple[Any, Any]:
+        """Returns empty keys and values `(B * N, capacity, G * C/N)`."""
         head_depth = self.depth // self.num_heads
-        shape = (batch_size, self.num_heads, max_length, head_depth)
+        shape = (batch_size * self.num_heads, capacity, num_hypotheses * head_depth)
         return tuple(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2))
 
     def step(
-        self, x: Any, state: tuple[Any, Any], position: Any
+        self, x: Any, state: tuple[Any, Any], cursor: Cursor
     ) -> tuple[Any, tuple[Any, Any]]:
         """Computes one position of causal self-attention, in inference.
 
         Args:
-            x: `(B, 1, C)`, the position's input.
+            x: `(R, C)`, the position's input.
             state: Keys and values so far, from `initial_state` or the step before.
-            position: `(B,)` int32, index of the position; below `max_length`.
+            cursor: Which position it is; below the state's capacity.
 
         Returns:
-            `(B, 1, C)` and the next state.
+            `(R, C)` and the next state.
         """
-        index = ops.arange(ops.shape(state[0])[2], dtype="int32")
-        here = (index == position[:, None])[:, None, :, None]
+        heads, capacity, width = ops.shape(state[0])
+        group = width // (self.depth // self.num_heads)  # G, a Python integer
+        here = ops.broadcast_to(cursor.position, (heads,))
+        here = ops.stack([ops.arange(heads, dtype="int32"), here], axis=1)
         state = tuple(
-            ops.where(here, ops.cast(new, old.dtype), old)
-            for new, old in zip(self.keys_and_values(x), state, strict=True)
+            ops.scatter_update(
+                memory, here, ops.cast(self._group(x, kernel, group), memory.dtype)
+            )
+            for kernel, memory in zip(
+                (self.key_kernel, self.value_kernel), state, strict=True
+            )
         )
-        bias = padding_bias(index <= position[:, None])
-        return ops.cast(self.attend(x, *state, bias), x.dtype), state
+        shape = (-1, self.num_heads, capacity * group, width // group)
+        keys, values = (ops.reshape(memory, shape) for memory in state)
+        bias = cursor.attention_bias(capacity, group)
+        return self.attend_step(x, keys, values, bias), state
+
+    def _group(self, x, kernel, group):
+        """Projects `(R, C)`; joins an input's hypotheses: `(B * N, G * C/N)`."""
+        head_depth = self.depth // self.num_heads
+        x = ops.reshape(ops.matmul(x, kernel), (-1, group, self.num_heads, head_depth))
+        if group > 1:
+            x = ops.transpose(x, (0, 2, 1, 3))
+        return ops.reshape(x, (-1, group * head_depth))
+
+    def attend_step(self, x: Any, keys: Any, values: Any, bias: Any) -> Any:
+        """Attends with one position `(R, C)` a row; see `attend`.
+
+        Keys and values are of the B inputs: all hypotheses of one look at the same.
+        """
+        # As a matrix: a product with more axes takes several operations more.
+        projected = ops.reshape(
+            ops.matmul(x, self.query_kernel),
+            (ops.shape(keys)[0], -1, self.num_heads, self.depth // self.num_heads),
+        )
+        heads = self._mix(ops.transpose(projected, (0, 2, 1, 3)), keys, values, bias)
+        heads = ops.reshape(heads, (-1, self.depth))
+        return ops.cast(ops.matmul(heads, self.output_kernel), x.dtype)
 
     def _split_heads(self, x: Any) -> Any:
         """`(B, L, C)` to `(B, N, L, C/N)`."""
@@ -309,41 +342,49 @@ class AttentionBlock(keras.layers.Layer):
         keys, values = self.source_attention.keys_and_values(source)
         return SourceMemory(keys, values, padding_bias(source_padding_mask))
 
-    def initial_state(self, batch_size: Any, max_length: Any) -> AttentionState:
-        """Returns the state before the first of at most `max_length` positions."""
+    def initial_state(
+        self, batch_size: Any, capacity: Any, num_hypotheses: int = 1
+    ) -> AttentionState:
+        """Returns the state before the first of `capacity` positions."""
+        rows = batch_size * num_hypotheses
         return AttentionState(
-            ops.zeros((batch_size,), dtype="int32"),
-            tuple(step.initial_state(batch_size) for step in self.steps),
-            *self.self_attention.initial_state(batch_size, max_length),
+            tuple(step.initial_state(rows) for step in self.steps),
+            *self.self_attention.initial_state(batch_size, capacity, num_hypotheses),
+        )
+
+    def extend_state(self, state: AttentionState, capacity: Any) -> AttentionState:
+        """Returns the state with room for `capacity` positions, not fewer than now."""
+        more = ((0, 0), (0, capacity - ops.shape(state.keys)[1]), (0, 0))
+        return state._replace(
+            keys=ops.pad(state.keys, more), values=ops.pad(state.values, more)
         )
 
     def step(
-        self, x: Any, state: AttentionState, source: SourceMemory
+        self, x: Any, state: AttentionState, source: SourceMemory, cursor: Cursor
     ) -> tuple[Any, AttentionState]:
         """Computes one position, in inference.
 
         Args:
-            x: `(B, 1, C)`, the position's target.
+            x: `(R, C)`, the position's target.
             state: From `initial_state` or the step before.
-            source: From `project_source`.
+            source: From `project_source`, of the B inputs.
+            cursor: Which position it is; below the state's capacity.
 
         Returns:
-            `(B, 1, C)` and the next state.
+            `(R, C)` and the next state.
         """
-        # One position each row: (B, C).
-        signal = timing_signal(1, self.depth, self.timing, start=state.position)
-        h = x + ops.cast(signal, x.dtype)[:, None]
+        signal = timing_signal(1, self.depth, self.timing, start=cursor.position)
+        h = x + ops.cast(signal, x.dtype)
         steps = []
         for step, step_state in zip(self.steps, state.steps, strict=True):
-            h, step_state = step.step(h, step_state)
+            h, step_state = step.step(h, step_state, cursor)
             steps.append(step_state)
-        looked_at, (keys, values) = self.self_attention.step(
-            h, (state.keys, state.values), state.position
+        looked_at, memory = self.self_attention.step(
+            h, (state.keys, state.values), cursor
         )
         h = h + looked_at if self.self_residual else looked_at
-        attended = self.source_attention.attend(h, *source)
-        state = AttentionState(state.position + 1, tuple(steps), keys, values)
-        return self.norm(x + ops.cast(attended, x.dtype)), state
+        attended = self.source_attention.attend_step(h, *source)
+        return self.norm(x + attended), AttentionState(tuple(steps), *memory)
 
     def compute_output_shape(
         self, x_shape, source_shape, source_padding_mask_shape=None
@@ -375,4 +416,4 @@ def padding_bias(padding_mask: Any) -> Any:
     """
     if padding_mask is None:
         return None
-    return _MASKED * (1 - ops.cast(padding_mask, "float32"))[:, None, None, :]
+    return MASKED * (1 - ops.cast(padding_mask, "float32"))[:, None, None, :]

@@ -3,8 +3,10 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from t2t_multimodel.layers.cursor import Cursor
 from t2t_multimodel.layers.depthwise import depthwise_conv
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.norm import LayerNorm
@@ -116,26 +118,27 @@ class SeparableConv1D(keras.layers.Layer):
             mixed = mixed[:, :: self.strides]
         return ops.matmul(mixed, self.pointwise)
 
-    def initial_state(self, batch_size: Any) -> Any:
-        """Returns the state before the first position: `(B, history, C)` zeros."""
-        shape = (batch_size, self.history, self.depthwise.shape[1])
+    def initial_state(self, num_rows: Any) -> Any:
+        """Returns the state before the first position: `(history + 1, R, C)` zeros."""
+        shape = (self.history + 1, num_rows, self.depthwise.shape[1])
         return ops.zeros(shape, dtype=self.compute_dtype)
 
-    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
+    def step(self, x: Any, state: Any, cursor: Cursor) -> tuple[Any, Any]:
         """Computes one position of a causal convolution.
 
         Args:
-            x: `(B, 1, C)`, the position's input.
-            state: `(B, history, C)`, the inputs before it.
+            x: `(R, C)`, the position's input.
+            state: `(history + 1, R, C)`, the last inputs, a ring.
+            cursor: Which position it is.
 
         Returns:
-            `(B, 1, F)` and the next state.
+            `(R, F)` and the next state.
         """
-        window = ops.concatenate([state, ops.cast(x, state.dtype)], axis=1)
-        taps = window[:, :: self.dilation]  # (B, kernel_size, C)
-        mixed = ops.sum(taps * self.depthwise, axis=1, keepdims=True)
-        y = ops.cast(ops.matmul(mixed, self.pointwise), state.dtype)
-        return y, window[:, 1:]
+        state = cursor.write(state, x)
+        lags = np.arange(self.history, -1, -self.dilation)
+        taps = cursor.read(state, lags)  # (kernel_size, R, C)
+        mixed = ops.sum(ops.multiply(taps, self.depthwise[:, None]), axis=0)
+        return ops.cast(ops.matmul(mixed, self.pointwise), state.dtype), state
 
     def compute_output_shape(self, input_shape):
         batch, length, _ = input_shape
@@ -209,13 +212,13 @@ class ConvStep(keras.layers.Layer):
             x = zero_padding(x, padding_mask)
         return self.norm(self.conv(x))
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, num_rows: Any) -> Any:
         """Returns the state before the first position."""
-        return self.conv.initial_state(batch_size)
+        return self.conv.initial_state(num_rows)
 
-    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """Computes one position `(B, 1, C)`; returns `(B, 1, F)` and the next state."""
-        y, state = self.conv.step(ops.relu(x), state)
+    def step(self, x: Any, state: Any, cursor: Cursor) -> tuple[Any, Any]:
+        """Computes one position `(R, C)`; returns `(R, F)` and the next state."""
+        y, state = self.conv.step(ops.relu(x), state, cursor)
         return self.norm(y), state
 
     def compute_output_shape(self, x_shape, padding_mask_shape=None):
@@ -311,25 +314,28 @@ class ConvBlock(keras.layers.Layer):
         h = x + step_3(h, padding_mask=padding_mask)
         return self.dropout(h, training=training)
 
-    def initial_state(self, batch_size: Any) -> tuple[Any, ...]:
+    def initial_state(self, num_rows: Any) -> tuple[Any, ...]:
         """Returns the states of the four steps before the first position."""
-        return tuple(step.initial_state(batch_size) for step in self.steps)
+        return tuple(step.initial_state(num_rows) for step in self.steps)
 
-    def step(self, x: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def step(
+        self, x: Any, state: tuple[Any, ...], cursor: Cursor
+    ) -> tuple[Any, tuple[Any, ...]]:
         """Computes one position of a causal block, in inference.
 
         Args:
-            x: `(B, 1, C)`, the position's input.
+            x: `(R, C)`, the position's input.
             state: From `initial_state` or the step before.
+            cursor: Which position it is.
 
         Returns:
-            `(B, 1, C)` and the next state.
+            `(R, C)` and the next state.
         """
         step_0, step_1, step_2, step_3 = self.steps
-        h, state_0 = step_0.step(x, state[0])
-        h, state_1 = step_1.step(h, state[1])
-        h, state_2 = step_2.step(x + h, state[2])
-        h, state_3 = step_3.step(h, state[3])
+        h, state_0 = step_0.step(x, state[0], cursor)
+        h, state_1 = step_1.step(h, state[1], cursor)
+        h, state_2 = step_2.step(x + h, state[2], cursor)
+        h, state_3 = step_3.step(h, state[3], cursor)
         return x + h, (state_0, state_1, state_2, state_3)
 
     def compute_output_shape(self, x_shape, padding_mask_shape=None):

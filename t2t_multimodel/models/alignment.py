@@ -67,31 +67,36 @@ class PositionalAlignment(keras.layers.Layer):
             count = ops.maximum(ops.sum(real, axis=1), 1)[:, None, None]
         return self.mean_projection(total / count), self.aligned_projection(source)
 
-    def initial_state(self, batch_size, max_length):
-        """Returns the index of the first position, `(B,)` int32 zeros."""
-        del max_length
-        return ops.zeros((batch_size,), dtype="int32")
+    def initial_state(self, batch_size, capacity, num_hypotheses=1):
+        """Returns nothing: what was before does not matter."""
+        del batch_size, capacity, num_hypotheses
+        return ()
 
-    def step(self, x, state, source):
+    def extend_state(self, state, capacity):
+        """Returns the state as it is."""
+        del capacity
+        return state
+
+    def step(self, x, state, source, cursor):
         """Computes one position, in inference.
 
         Args:
-            x: `(B, 1, C)`, the position's target.
-            state: `(B,)` int32, index of the position.
-            source: From `project_source`.
+            x: `(R, C)`, the position's target.
+            state: From `initial_state`.
+            source: From `project_source`, of the B inputs.
+            cursor: A `Cursor`: which position it is.
 
         Returns:
-            `(B, 1, C)` and the next state.
+            `(R, C)` and the state.
         """
         mean, aligned = source
-        here = ops.arange(ops.shape(aligned)[1], dtype="int32") == state[:, None]
+        length = ops.shape(aligned)[1]
         # Nothing, past the end of the source.
-        read = ops.sum(
-            ops.where(here[..., None], aligned, ops.zeros_like(aligned)),
-            axis=1,
-            keepdims=True,
-        )
-        return self.norm(x + (mean + read)), state + 1
+        read = ops.take(aligned, ops.minimum(cursor.position, length - 1), axis=1)
+        read = ops.where(cursor.position < length, read, ops.zeros_like(read))
+        grouped = ops.reshape(x, (ops.shape(aligned)[0], -1, self.depth))
+        x = grouped + (mean + read[:, None])
+        return self.norm(ops.reshape(x, (-1, self.depth))), state
 
     def compute_output_shape(
         self, x_shape, source_shape, source_padding_mask_shape=None

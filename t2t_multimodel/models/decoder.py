@@ -57,29 +57,36 @@ class Mixer(keras.layers.Layer):
         """Returns what `step` reads of a source `(B, S, C)`, computed once."""
         return self.attention.project_source(source, source_padding_mask)
 
-    def initial_state(self, batch_size, max_length):
-        """Returns the state before the first of at most `max_length` positions."""
+    def initial_state(self, batch_size, capacity, num_hypotheses=1):
+        """Returns the state before the first of `capacity` positions."""
+        rows = batch_size * num_hypotheses
         return (
-            self.attention.initial_state(batch_size, max_length),
-            tuple(block.initial_state(batch_size) for block in self.blocks),
+            self.attention.initial_state(batch_size, capacity, num_hypotheses),
+            tuple(block.initial_state(rows) for block in self.blocks),
         )
 
-    def step(self, x, state, source):
+    def extend_state(self, state, capacity):
+        """Returns the state with room for `capacity` positions, not fewer than now."""
+        attention, blocks = state
+        return self.attention.extend_state(attention, capacity), blocks
+
+    def step(self, x, state, source, cursor):
         """Computes one position, in inference.
 
         Args:
-            x: `(B, 1, C)`, the position's command token or embedded symbol.
+            x: `(R, C)`, the position's command token or embedded symbol.
             state: From `initial_state` or the step before.
             source: From `project_source`.
+            cursor: A `Cursor`: which position it is.
 
         Returns:
-            `(B, 1, C)` and the next state.
+            `(R, C)` and the next state.
         """
         attention, blocks = state
-        x, attention = self.attention.step(x, attention, source)
+        x, attention = self.attention.step(x, attention, source, cursor)
         next_blocks = []
         for block, block_state in zip(self.blocks, blocks, strict=True):
-            x, block_state = block.step(x, block_state)
+            x, block_state = block.step(x, block_state, cursor)
             next_blocks.append(block_state)
         return x, (attention, tuple(next_blocks))
 
@@ -160,36 +167,47 @@ class Decoder(keras.layers.Layer):
             for attention in self.attentions
         )
 
-    def initial_state(self, batch_size, max_length):
-        """Returns the state before the first of at most `max_length` positions."""
+    def initial_state(self, batch_size, capacity, num_hypotheses=1):
+        """Returns the state before the first of `capacity` positions."""
+        rows = batch_size * num_hypotheses
         return tuple(
             (
-                block.initial_state(batch_size),
-                attention.initial_state(batch_size, max_length),
+                block.initial_state(rows),
+                attention.initial_state(batch_size, capacity, num_hypotheses),
             )
             for block, attention in zip(self.blocks, self.attentions, strict=True)
         )
 
-    def step(self, x, state, source):
+    def extend_state(self, state, capacity):
+        """Returns the state with room for `capacity` positions, not fewer than now."""
+        return tuple(
+            (block_state, attention.extend_state(attention_state, capacity))
+            for attention, (block_state, attention_state) in zip(
+                self.attentions, state, strict=True
+            )
+        )
+
+    def step(self, x, state, source, cursor):
         """Computes one position, in inference.
 
         Args:
-            x: `(B, 1, C)` from the mixer.
+            x: `(R, C)` from the mixer.
             state: From `initial_state` or the step before.
             source: From `project_source`.
+            cursor: A `Cursor`: which position it is.
 
         Returns:
-            `(B, 1, C)` and the next state.
+            `(R, C)` and the next state.
         """
         next_state = []
         for index in range(len(self.blocks) + 1):
             if self.moe is not None and index == self.moe_after:
-                x, *_ = self.moe(x)
+                x = self.moe(x[:, None])[0][:, 0]
             if index < len(self.blocks):
                 block_state, attention_state = state[index]
-                x, block_state = self.blocks[index].step(x, block_state)
+                x, block_state = self.blocks[index].step(x, block_state, cursor)
                 attended, attention_state = self.attentions[index].step(
-                    x, attention_state, source[index]
+                    x, attention_state, source[index], cursor
                 )
                 x = x + attended
                 next_state.append((block_state, attention_state))

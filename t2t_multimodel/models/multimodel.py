@@ -8,6 +8,7 @@ from keras import ops
 
 from t2t_multimodel.data.spaces import NUM_SPACES
 from t2t_multimodel.errors import UserError, unknown
+from t2t_multimodel.layers import Cursor
 from t2t_multimodel.models.problem_spec import ProblemSpec
 
 
@@ -31,12 +32,12 @@ class DecodingState(NamedTuple):
     """What the decoder keeps of the positions before, to compute one more.
 
     Attributes:
-        position: `(B,)` int32, index of the next position.
+        cursor: The next position.
         mixer: State of the `Mixer`.
         decoder: State of the `Decoder`.
     """
 
-    position: Any
+    cursor: Cursor
     mixer: Any
     decoder: Any
 
@@ -179,37 +180,68 @@ class MultiModel(keras.Model):
             *attended
         )
 
-    def initial_state(self, batch_size, max_length) -> DecodingState:
-        """Returns the state before the first of at most `max_length` symbols."""
-        return DecodingState(
-            ops.zeros((batch_size,), dtype="int32"),
-            self.mixer.initial_state(batch_size, max_length),
-            self.decoder.initial_state(batch_size, max_length),
-        )
-
-    def step(self, ids, state: DecodingState, source, problem: str):
-        """Returns the scores of one next symbol; equal to `decode`, but O(1) in T.
+    def initial_state(
+        self, batch_size, capacity, num_hypotheses: int = 1
+    ) -> DecodingState:
+        """Returns the state before the first symbol.
 
         Args:
-            ids: `(B,)` the symbols before it; not read at the first position, which
-                the command token stands before.
+            batch_size: Number of inputs B.
+            capacity: Symbols that there is room for, until `extend_state`.
+            num_hypotheses: Outputs a search follows for each input, G.
+        """
+        return DecodingState(
+            Cursor.first(batch_size, capacity, num_hypotheses),
+            self.mixer.initial_state(batch_size, capacity, num_hypotheses),
+            self.decoder.initial_state(batch_size, capacity, num_hypotheses),
+        )
+
+    def extend_state(self, state: DecodingState, capacity) -> DecodingState:
+        """Returns the state with room for `capacity` symbols, not fewer than now."""
+        return DecodingState(
+            state.cursor.extended(capacity),
+            self.mixer.extend_state(state.mixer, capacity),
+            self.decoder.extend_state(state.decoder, capacity),
+        )
+
+    def step(
+        self,
+        ids,
+        state: DecodingState,
+        source,
+        problem: str,
+        *,
+        target_space_id=None,
+    ):
+        """Returns the scores of one next symbol; equal to `decode`.
+
+        Convolutions cost the same at every position, self-attention as much as the
+        state has room for.
+
+        Args:
+            ids: `(R,)` the symbols before it, of each input's G hypotheses; not read
+                at the first position, which the command token stands before.
             state: From `initial_state` or the step before.
-            source: From `project_source`.
+            source: From `project_source`, of the B inputs.
             problem: Name of the problem.
+            target_space_id: As for `decode`.
 
         Returns:
-            Logits `(B, V)` and the next state.
+            Logits `(R, V)` and the next state.
         """
         spec = self.spec(problem)
         net = getattr(self, f"net_{net_key(spec.targets, spec.name)}")
-        x = net.embed_targets(ids[:, None])  # (B, 1, C)
-        command = ops.cast(self.command_table[int(spec.target_space_id)], x.dtype)
-        x = ops.where((state.position == 0)[:, None, None], command, x)
+        x = net.embed_targets(ids)  # (R, C)
+        if target_space_id is None:
+            target_space_id = int(spec.target_space_id)
+        command = ops.cast(ops.take(self.command_table, target_space_id, 0), x.dtype)
+        x = ops.where(state.cursor.position == 0, command, x)
         source_of_mixer, source_of_decoder = source
-        x, mixer = self.mixer.step(x, state.mixer, source_of_mixer)
-        x, decoder = self.decoder.step(x, state.decoder, source_of_decoder)
-        state = DecodingState(state.position + 1, mixer, decoder)
-        return net.logits(x)[:, 0], state
+        x, mixer = self.mixer.step(x, state.mixer, source_of_mixer, state.cursor)
+        x, decoder = self.decoder.step(
+            x, state.decoder, source_of_decoder, state.cursor
+        )
+        return net.logits(x), DecodingState(state.cursor.advanced(), mixer, decoder)
 
     def call(self, features, problem: str, training: bool = False) -> ModelOutput:
         encoded = self.encode(features, problem, training)

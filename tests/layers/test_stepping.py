@@ -10,9 +10,9 @@ LENGTH, DEPTH, BATCH = 23, 8, 3
 POLICIES = {"float32": 1e-5, "mixed_bfloat16": 0.1}
 
 
-def inputs(seed, length=LENGTH):
+def inputs(seed, length=LENGTH, batch=BATCH):
     rng = np.random.default_rng(seed)
-    return tf.constant(rng.normal(size=(BATCH, length, DEPTH)).astype("float32"))
+    return tf.constant(rng.normal(size=(batch, length, DEPTH)).astype("float32"))
 
 
 def randomize(layer):
@@ -26,10 +26,12 @@ def check(layer, full, x, state, *args):
     step = tf.function(layer.step)
     x, outputs = tf.cast(x, dtype), []
     before = tf.nest.map_structure(lambda t: (t.shape, t.dtype), state)
+    cursor = layers.Cursor.first(BATCH, LENGTH)
     for position in range(x.shape[1]):
-        y, state = step(x[:, position : position + 1], state, *args)
+        y, state = step(x[:, position], state, *args, cursor)
         outputs.append(y)
-    got = tf.concat(outputs, axis=1)
+        cursor = cursor.advanced()
+    got = tf.stack(outputs, axis=1)
     assert got.dtype == dtype
     assert tf.nest.map_structure(lambda t: (t.shape, t.dtype), state) == before
     np.testing.assert_allclose(
@@ -59,13 +61,8 @@ def test_self_attention():
     layer = layers.MultiHeadAttention(2, DEPTH)
     x = inputs(0)
     layer(x, x)
-    randomize(layer)
     state = layer.initial_state(BATCH, LENGTH + 4)
-    for position in range(LENGTH):
-        y, state = layer.step(
-            x[:, position : position + 1], state, tf.fill([BATCH], position)
-        )
-    np.testing.assert_allclose(y, layer(x, x, causal=True)[:, -1:], atol=1e-5)
+    check(layer, lambda: layer(x, x, causal=True), x, state)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -81,19 +78,64 @@ def test_attention_block(self_residual, policy):
     check(layer, lambda: layer(x, source, source_padding_mask=mask), x, state, memory)
 
 
-def test_rows_of_a_state_can_be_reordered():
-    """As beam search does: every tensor of a state has the batch first."""
+def test_a_state_is_extended_as_it_fills():
     block = layers.AttentionBlock(2, DEPTH)
     x, source = inputs(0), inputs(1, 6)
     block(x, source)
+    randomize(block)
     memory = block.project_source(source)
-    state = block.initial_state(BATCH, LENGTH)
-    for position in range(4):
-        y, state = block.step(x[:, position : position + 1], state, memory)
-    order = [2, 0, 0]
-    state, memory = tf.nest.map_structure(
-        lambda t: t if t is None else tf.gather(t, order), (state, memory)
-    )
-    y, _ = block.step(tf.gather(x, order)[:, 4:5], state, memory)
-    want = tf.gather(block(x, source)[:, 4:5], order)
-    np.testing.assert_allclose(y, want, atol=1e-5)
+    state, outputs = block.initial_state(BATCH, 0), []
+    cursor = layers.Cursor.first(BATCH, 0)
+    for position in range(LENGTH):
+        if position % 7 == 0:
+            state = block.extend_state(state, position + 7)
+        y, state = block.step(x[:, position], state, memory, cursor)
+        outputs.append(y)
+        cursor = cursor.advanced()
+    want = block(x, source)
+    np.testing.assert_allclose(tf.stack(outputs, axis=1), want, atol=1e-5)
+
+
+class Hypotheses:
+    """The pasts of three hypotheses of each of two inputs, reordered at every step."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(4)
+        self.past = np.zeros((6, 0, DEPTH), "float32")
+
+    def next_input(self):
+        x = self.rng.normal(size=(6, DEPTH)).astype("float32")
+        self.past = np.concatenate([self.past, x[:, None]], axis=1)
+        return x
+
+    def parents(self):
+        chosen = self.rng.integers(0, 3, size=(2, 3)) + [[0], [3]]
+        self.past = self.past[chosen.reshape(-1)]
+        return tf.constant(chosen.reshape(-1), tf.int32)
+
+
+def test_attention_and_convolutions_follow_the_hypotheses():
+    """As in beam search, where rows take over the past of others."""
+    attention = layers.AttentionBlock(2, DEPTH)
+    conv = layers.ConvBlock(DEPTH, causal=True)
+    source, hypotheses = inputs(1, 6, batch=2), Hypotheses()
+    attention.build((None, None, DEPTH), (None, None, DEPTH))
+    conv.build((None, None, DEPTH))
+    randomize(attention)
+    randomize(conv)
+    memory = attention.project_source(source)
+    state = attention.initial_state(2, 0, 3), conv.initial_state(6)
+    cursor = layers.Cursor.first(2, 0, 3)
+    for position in range(LENGTH):
+        if position % 5 == 0:
+            state = attention.extend_state(state[0], position + 5), state[1]
+            cursor = cursor.extended(position + 5)
+        x = hypotheses.next_input()
+        attended, attention_state = attention.step(x, state[0], memory, cursor)
+        mixed, conv_state = conv.step(x, state[1], cursor)
+        state = attention_state, conv_state
+        if position:  # Keras warns of attention to a single position
+            full = attention(hypotheses.past, tf.repeat(source, 3, axis=0))[:, -1]
+            np.testing.assert_allclose(attended, full, atol=1e-5)
+        np.testing.assert_allclose(mixed, conv(hypotheses.past)[:, -1], atol=1e-5)
+        cursor = cursor.advanced().following(hypotheses.parents())

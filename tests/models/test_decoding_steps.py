@@ -55,6 +55,22 @@ def features_of(problem, generator):
     return {"inputs": inputs}
 
 
+def stepped_scores(model, ids, encoded, problem):
+    """Returns the scores of every position `(B, T, V)`, one step after the other."""
+    rows, length = ids.shape
+    source = model.project_source(encoded)
+    state, before = model.initial_state(rows, length), tf.zeros((rows,), tf.int32)
+    step = tf.function(
+        lambda ids, state, source: model.step(ids, state, source, problem)
+    )
+    scores = []
+    for position in range(length):
+        logits, state = step(before, state, source)
+        scores.append(logits)
+        before = tf.constant(ids[:, position])
+    return tf.stack(scores, axis=1)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_stepping_equals_the_full_pass(variant):
     model = make(variant)
@@ -63,18 +79,36 @@ def test_stepping_equals_the_full_pass(variant):
         ids = generator.integers(2, VOCAB_SIZE, (2, 12)).astype("int32")
         encoded = model.encode(features_of(problem, generator), problem)
         expected, _ = model.decode(ids, encoded, problem)
-
-        source = model.project_source(encoded)
-        state, before = model.initial_state(2, 12), tf.zeros((2,), tf.int32)
-        step = tf.function(
-            lambda ids, state, source, problem=problem: model.step(
-                ids, state, source, problem
-            )
-        )
-        stepped = []
-        for position in range(12):
-            scores, state = step(before, state, source)
-            stepped.append(scores)
-            before = tf.constant(ids[:, position])
-        stepped = tf.stack(stepped, axis=1)
+        stepped = stepped_scores(model, ids, encoded, problem)
         np.testing.assert_allclose(stepped, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_stepping_past_a_rows_end_leaves_its_symbols_alone():
+    """A row that has ended steps on with padding, which the full pass does not see."""
+    model, generator = make("whole"), np.random.default_rng(2)
+    ids = generator.integers(2, VOCAB_SIZE, (2, 12)).astype("int32")
+    ids[0, 5:] = 0
+    encoded = model.encode(features_of("translate", generator), "translate")
+    expected, _ = model.decode(ids, encoded, "translate", ids != 0)
+    stepped = stepped_scores(model, ids, encoded, "translate")
+    real = ids != 0
+    np.testing.assert_allclose(
+        stepped.numpy()[real], expected.numpy()[real], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_hypotheses_of_an_input_share_its_source():
+    model, generator = make("whole"), np.random.default_rng(2)
+    ids = generator.integers(2, VOCAB_SIZE, (6, 9)).astype("int32")
+    encoded = model.encode(features_of("translate", generator), "translate")
+    repeated = encoded._replace(
+        source=tf.repeat(encoded.source, 3, axis=0),
+        padding_mask=tf.repeat(encoded.padding_mask, 3, axis=0),
+    )
+    expected, _ = model.decode(ids, repeated, "translate")
+    source = model.project_source(encoded)
+    state, before = model.initial_state(2, 9, 3), tf.zeros((6,), tf.int32)
+    for position in range(9):
+        logits, state = model.step(before, state, source, "translate")
+        np.testing.assert_allclose(logits, expected[:, position], rtol=1e-4, atol=1e-4)
+        before = tf.constant(ids[:, position])
