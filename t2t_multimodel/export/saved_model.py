@@ -12,11 +12,13 @@ import tensorflow as tf
 
 from t2t_multimodel import __version__
 from t2t_multimodel.data.feature_json import feature_to_json
+from t2t_multimodel.data.text_encoder import TextEncoder
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.export import fixed_hparams
 from t2t_multimodel.export.signatures import make_signatures
 from t2t_multimodel.models.factory import make_model
+from t2t_multimodel.models.multimodel import MultiModel
 from t2t_multimodel.problems.problem import Problem
 from t2t_multimodel.training.checkpoint import load_weights
 from t2t_multimodel.training.run_directory import Run
@@ -69,18 +71,46 @@ def export_run(
         UserError: If there is no such problem or checkpoint, or the folder cannot be
             written.
     """
-    export_dir = pathlib.Path(export_dir)
     check_export_dir(export_dir)
     names = problem_names or [problem.name for problem in run.problems]
     problems = [run.problem(name) for name in names]
     specs = [spec for spec in run.specs() if spec.name in names]
     model = make_model(specs, run.hparams)
     step = load_weights(checkpoint_path or run.output_dir, model)
-    signatures = make_signatures(model, problems, run.encoders, hparams)
+    return export_model(
+        model, problems, run.encoders, export_dir, step=step, hparams=hparams
+    )
+
+
+def export_model(
+    model: MultiModel,
+    problems: Sequence[Problem],
+    encoders: Mapping[str, TextEncoder],
+    export_dir: str | os.PathLike,
+    *,
+    step: int,
+    hparams: DecodeHParams = DecodeHParams(),  # noqa: B008  (frozen)
+) -> Exported:
+    """Writes a model as `export_run` writes that of a run.
+
+    Args:
+        model: The model.
+        problems: Problems of the model to serve, the first one also by default.
+        encoders: Vocabulary name to text encoder.
+        export_dir: Folder of the versions; made if it is not there.
+        step: Updates that the model has had.
+        hparams: How texts are decoded.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    check_export_dir(export_dir)
+    signatures = make_signatures(model, problems, encoders, hparams)
     module = tf.Module()
     module.weights = _weights_read(model, signatures)
     signatures[DEFAULT_SIGNATURE] = signatures[problems[0].name]
-    path = _write(export_dir, module, signatures, _describe(problems, step, hparams))
+    description = _describe(problems, step, hparams)
+    path = _write(pathlib.Path(export_dir), module, signatures, description)
     files = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
     num_weight_bytes = sum(
         w.dtype.size * w.shape.num_elements() for w in module.weights
@@ -88,14 +118,14 @@ def export_run(
     return Exported(path, step, sum(files), num_weight_bytes)
 
 
-def check_export_dir(export_dir: pathlib.Path) -> None:
+def check_export_dir(export_dir: str | os.PathLike) -> None:
     """Refuses, before any work is done, a folder that cannot be written.
 
     Raises:
         UserError: If it is no folder, or neither it nor where it would be made can be
             written.
     """
-    folder = export_dir.absolute()
+    folder = pathlib.Path(export_dir).absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

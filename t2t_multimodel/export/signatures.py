@@ -1,5 +1,6 @@
 """One function a problem, from raw inputs to what a user reads."""
 
+import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,9 @@ from t2t_multimodel.data.text_encoder import TextEncoder
 from t2t_multimodel.data.text_graph import TextGraph, text_graph, until_eos
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.decoding.decoder import NON_TEXT_LENGTH, TOP_CLASSES
-from t2t_multimodel.decoding.greedy import greedy_ids
+from t2t_multimodel.decoding.search import search
 from t2t_multimodel.export.front_end import model_features, raw_signature
-from t2t_multimodel.models.multimodel import Encoded, MultiModel
+from t2t_multimodel.models.multimodel import DecodingState, Encoded, MultiModel
 from t2t_multimodel.problems.problem import Problem
 
 Tensors = dict[str, tf.Tensor]
@@ -27,7 +28,11 @@ def make_signatures(
 ) -> dict[str, Any]:
     """Returns a concrete function of each problem, by its name.
 
-    What two problems have in common is one function that both call: it stands once
+    Texts come out as `"outputs"` with their `"scores"`, `(B,)`, or with
+    `return_beams` `(B, n)`, best first; class labels as the likeliest `"labels"`,
+    their `"probabilities"` and `"classes"`, their indices, all `(B, n)`.
+
+    What problems have in common is one function that all of them call: it stands once
     in the export, and loading takes as long as there are operations.
 
     Args:
@@ -82,45 +87,66 @@ class _Parts:
         return {"labels": labels, "probabilities": best, "classes": index}
 
     def outputs(self, problem: Problem, raw: Tensors) -> Tensors:
-        """Returns the decoded texts."""
+        """Returns the decoded texts, of each input the best or all of them."""
         encoded, lengths = self._encode(problem, raw)
+        ids, scores = self._search(problem)(
+            encoded.source,
+            encoded.padding_mask,
+            lengths,
+            tf.constant(int(problem.targets.space)),
+        )
+        if not self.hparams.return_beams:
+            ids, scores = ids[:, :1], scores[:, :1]
         text = self._text(problem.targets.vocabulary.name)
-        ids = self._search(problem)(encoded.source, encoded.padding_mask, lengths)
-        return {"outputs": text.decode(until_eos(ids))}
+        texts = text.decode(until_eos(tf.reshape(ids, [-1, tf.shape(ids)[2]])))
+        if self.hparams.return_beams:
+            return {"outputs": tf.reshape(texts, tf.shape(scores)), "scores": scores}
+        return {"outputs": texts, "scores": scores[:, 0]}
 
     def _encode(self, problem: Problem, raw: Tensors) -> tuple[Encoded, tf.Tensor]:
         """Returns the encoded inputs, and `(B,)` int32, the longest outputs."""
         feature, name = problem.inputs, problem.name
 
-        def encode(raw):
+        def embed(raw):
             text = None
             if feature.kind == "text":
                 text = self._text(feature.vocabulary.name)
             features = model_features(feature, raw, text)
-            encoded = self.model.encode(features, name)
             lengths = _max_lengths(features["inputs"], feature, self.hparams)
-            return encoded.source, encoded.padding_mask, encoded.grid, lengths
+            return *self.model.embed_inputs(features, name), lengths
 
-        # Languages differ to the reader alone.
-        of = feature.vocabulary.name if feature.kind == "text" else feature
-        function = self._once(("encode", of), encode, [raw_signature(feature)])
-        source, padding_mask, grid, lengths = function(raw)
+        def encode(x, padding_mask):
+            return self.model.encoder(x, padding_mask=padding_mask)[0]
+
+        embedded = self._once(
+            ("embed", _what_is_read(feature)), embed, [raw_signature(feature)]
+        )
+        encoder = self._once("encode", encode, self._sequence_signature())
+        x, padding_mask, grid, lengths = embedded(raw)
+        source = encoder(x, padding_mask)
         return Encoded(source, padding_mask, grid, balance=[]), lengths
 
     def _search(self, problem: Problem) -> Any:
-        def search(source, padding_mask, lengths):
+        def search_outputs(source, padding_mask, lengths, target_space_id):
+            model = _WithCommand(self.model, target_space_id)
             encoded = Encoded(source, padding_mask, grid=(), balance=[])
-            return greedy_ids(self.model, encoded, problem.name, lengths)
+            found = search(model, encoded, problem.name, lengths, self.hparams)
+            return found.ids, found.scores
 
-        targets = problem.targets
         signature = [
-            tf.TensorSpec([None, None, self.model.depth], self.model.compute_dtype),
-            tf.TensorSpec([None, None], tf.bool),
+            *self._sequence_signature(),
             tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([], tf.int32),
         ]
-        return self._once(
-            ("search", targets.vocabulary.name, targets.space), search, signature
-        )
+        vocabulary = problem.targets.vocabulary.name
+        return self._once(("search", vocabulary), search_outputs, signature)
+
+    def _sequence_signature(self) -> list[tf.TensorSpec]:
+        shape = [None, None, self.model.depth]
+        return [
+            tf.TensorSpec(shape, self.model.compute_dtype),
+            tf.TensorSpec([None, None], tf.bool),
+        ]
 
     def _text(self, vocabulary: str) -> "_Text":
         if ("text", vocabulary) not in self._made:
@@ -147,6 +173,34 @@ class _Text:
         self.decode = tf.function(
             graph.decode, input_signature=[tf.TensorSpec([None, None], tf.int32)]
         )
+
+
+class _WithCommand:
+    """A model as the search sees it, with a command token that comes as a tensor."""
+
+    def __init__(self, model: MultiModel, target_space_id: tf.Tensor) -> None:
+        self._model = model
+        self._target_space_id = target_space_id
+        self.project_source = model.project_source
+        self.initial_state = model.initial_state
+        self.extend_state = model.extend_state
+
+    def step(
+        self, ids: tf.Tensor, state: DecodingState, source: Any, problem: str
+    ) -> tuple[tf.Tensor, DecodingState]:
+        """See `MultiModel.step`."""
+        return self._model.step(
+            ids, state, source, problem, target_space_id=self._target_space_id
+        )
+
+
+def _what_is_read(feature: Feature) -> Hashable:
+    """Returns what is equal for inputs that are encoded alike."""
+    if feature.kind == "text":
+        return feature.vocabulary.name
+    if feature.kind == "image":  # augmentation is for training alone
+        return feature.height_px, feature.width_px, feature.channels
+    return dataclasses.astuple(feature)
 
 
 def _max_lengths(

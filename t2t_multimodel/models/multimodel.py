@@ -114,7 +114,7 @@ class MultiModel(keras.Model):
 
     def encode(self, features, problem: str, training: bool = False) -> Encoded:
         """Returns the inputs of a batch, through their modality net and the encoder."""
-        x, padding_mask, grid = self._read(features, self.spec(problem), training)
+        x, padding_mask, grid = self.embed_inputs(features, problem, training)
         source, balance = self.encoder(x, padding_mask=padding_mask, training=training)
         return Encoded(source, padding_mask, grid, balance)
 
@@ -258,8 +258,14 @@ class MultiModel(keras.Model):
         )
         return ModelOutput(logits, encoded.balance + balance)
 
-    def _read(self, features, spec: ProblemSpec, training):
-        """Returns `(B, S, C)`, its mask `(B, S)` and the grid that S came from."""
+    def embed_inputs(self, features, problem: str, training: bool = False):
+        """Returns the inputs of a batch through their modality net alone.
+
+        Returns:
+            `(B, S, C)`, its mask `(B, S)` and the grid that S was flattened from, as
+            the encoder takes and `Encoded` describes them.
+        """
+        spec = self.spec(problem)
         inputs = features["inputs"]
         net = getattr(self, f"net_{net_key(spec.inputs, spec.name)}")
         if spec.inputs.kind == "text":
