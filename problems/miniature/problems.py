@@ -1,6 +1,5 @@
 """The tasks of the miniature world, and the group `mini8` of the paper's eight."""
 
-import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping
 
@@ -102,7 +101,7 @@ class MiniatureProblem(Problem):
 class ImageMini(MiniatureProblem):
     """Which of eight shapes is the largest in a picture of coloured shapes."""
 
-    inputs = dataclasses.replace(_PICTURE, augmentation="crop")
+    inputs = _PICTURE
     targets = ClassLabel(names=world.SHAPES)
     num_examples = NUM_IMAGES
     batch_size_multiplier = _POSITIONS_A_TOKEN
