@@ -8,7 +8,7 @@ import importlib
 import pathlib
 from collections.abc import Iterable, Sequence
 
-from t2t_multimodel.bin.t2t_flags.row import NOT_YET, RENAMED, SAME, V1_4, T2TFlag
+from t2t_multimodel.bin.t2t_flags.row import RENAMED, SAME, V1_4, T2TFlag
 from t2t_multimodel.bin.t2t_flags.table import (
     OTHER_PROGRAMS,
     STANDS_FOR,
@@ -152,10 +152,10 @@ PROMPT = {
     "pr=K": "the same, and by name",
     "dl=K": "the same",
     "q": "the same",
-    "in=K": NOT_YET,
-    "ou=K": NOT_YET,
-    "it=text": NOT_YET,
-    "ns=K": NOT_YET,
+    "in=K": "the same, and by name; the input is read with that problem's vocabulary",
+    "ou=K": "the same, and by name; the output is written with that problem's",
+    "it=text": "inputs of the first problem that takes `text`, `image` or `audio`",
+    "ns=K": "the K best of a beam; with a temperature, K samples",
 }
 """T2T's commands at the prompt, and what became of them."""
 

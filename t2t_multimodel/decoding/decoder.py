@@ -92,8 +92,19 @@ class Decoder:
     ) -> None:
         self.problems = {problem.name: problem for problem in problems}
         self.encoders = dict(encoders)
+        self.model = model
         self.hparams = hparams
+        self.model = model
         self._traced = TracedModel(model, hparams)
+
+    def with_hparams(self, **changes: Any) -> "Decoder":
+        """Returns a decoder of the same model that decodes otherwise.
+
+        Raises:
+            UserError: If the changed hyperparameters contradict each other.
+        """
+        hparams = dataclasses.replace(self.hparams, **changes)
+        return Decoder(self.model, list(self.problems.values()), self.encoders, hparams)
 
     @property
     def batch_size(self) -> int:
@@ -109,6 +120,24 @@ class Decoder:
         if name not in self.problems:
             raise UserError(unknown("problem of this model", name, self.problems))
         return self.problems[name]
+
+    def check_route(self, inputs_of: str, outputs_of: str) -> None:
+        """Checks that inputs of one problem can give outputs of another.
+
+        Texts can be decoded from whatever the encoder made. The classes of a problem
+        are read off inputs of its own kind: the net before them sees a picture as
+        rows and columns, and a text or a sound as one row.
+
+        Raises:
+            UserError: If they do not fit, or there is no such problem.
+        """
+        source, target = self.problem(inputs_of), self.problem(outputs_of)
+        kinds = (source.inputs.kind, target.inputs.kind)
+        if target.targets.kind == "class_label" and kinds[0] != kinds[1]:
+            raise UserError(
+                f"the classes of {outputs_of} are of {kinds[1]} inputs, and the inputs "
+                f"of {inputs_of} are {kinds[0]}; choose a problem with text outputs"
+            )
 
     def prepare(self, problem: str, raw: RawInput) -> np.ndarray:
         """Returns a raw input as `decode_prepared` takes it; see `read_input`.
@@ -147,6 +176,7 @@ class Decoder:
         *,
         max_length: int | None = None,
         first_number: int = 0,
+        inputs_of: str | None = None,
     ) -> list[Result]:
         """Returns what each input from `prepare` decodes to, in their order.
 
@@ -157,36 +187,40 @@ class Decoder:
             prepared: From `prepare`.
             max_length: See `decode`.
             first_number: Of the first input; what is drawn goes by the numbers.
+            inputs_of: Problem whose inputs they are, if another one's; see
+                `check_route`.
         """
-        described = self.problem(problem)
+        route = (self.problem(inputs_of or problem), self.problem(problem))
         order = sorted(range(len(prepared)), key=lambda i: -len(prepared[i]))
         results: dict[int, Result] = {}
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
             rows = [prepared[index] for index in chosen]
-            if described.targets.kind == "class_label":
-                decoded = self._classify(described, rows)
+            if route[1].targets.kind == "class_label":
+                decoded = self._classify(route, rows)
             else:
                 numbers = first_number + np.array(chosen)
-                decoded = self._decode_texts(described, rows, max_length, numbers)
+                decoded = self._decode_texts(route, rows, max_length, numbers)
             results |= zip(chosen, decoded, strict=True)
         return [results[index] for index in range(len(prepared))]
 
     def _decode_texts(
         self,
-        problem: Problem,
+        route: tuple[Problem, Problem],
         rows: list[np.ndarray],
         max_length: int | None,
         numbers: np.ndarray,
     ) -> list[Result]:
-        features = batch_inputs(problem.inputs, rows)
+        source, target = route
+        lengths = [self.max_length(source.name, row, max_length) for row in rows]
         found = self._traced.search(
-            features,
-            problem.name,
-            self._max_lengths(problem, rows, max_length),
+            batch_inputs(source.inputs, rows),
+            target.name,
+            np.array(lengths, np.int32),
             numbers,
+            inputs_of=source.name,
         )
-        encoder = self._encoder(problem.targets)
+        encoder = self._encoder(target.targets)
         results = []
         for of_input in zip(found.ids, found.scores, found.log_probs, strict=True):
             outputs = []
@@ -202,24 +236,34 @@ class Decoder:
             )
         return results
 
-    def _max_lengths(
-        self, problem: Problem, rows: list[np.ndarray], max_length: int | None
-    ) -> np.ndarray:
-        # By the row and not, as in T2T, by the batch: what a row decodes to does not
-        # depend on its neighbours.
-        if max_length is not None:
-            return np.full(len(rows), max_length, np.int32)
-        if problem.inputs.kind == "text":
-            return np.array(
-                [len(row) + self.hparams.extra_length for row in rows], np.int32
-            )
-        return np.full(len(rows), NON_TEXT_LENGTH, np.int32)
+    def max_length(
+        self, inputs_of: str, prepared: np.ndarray, wanted: int | None = None
+    ) -> int:
+        """Returns the most symbols that an input may decode to.
 
-    def _classify(self, problem: Problem, rows: list[np.ndarray]) -> list[Result]:
-        features = batch_inputs(problem.inputs, rows)
-        names = problem.targets.names
+        It goes by the input and not, as in T2T, by the batch: what an input decodes
+        to does not depend on its neighbours.
+
+        Args:
+            inputs_of: Problem whose input it is.
+            prepared: The input, from `prepare`.
+            wanted: See `decode`.
+        """
+        if wanted is not None:
+            return wanted
+        if self.problem(inputs_of).inputs.kind == "text":
+            return len(prepared) + self.hparams.extra_length
+        return NON_TEXT_LENGTH
+
+    def _classify(
+        self, route: tuple[Problem, Problem], rows: list[np.ndarray]
+    ) -> list[Result]:
+        source, target = route
+        names = target.targets.names
         results = []
-        for row in self._traced.probabilities(features, problem.name):
+        for row in self._traced.probabilities(
+            batch_inputs(source.inputs, rows), target.name, inputs_of=source.name
+        ):
             most = max(TOP_CLASSES, self.hparams.num_outputs)
             best = np.argsort(-row, kind="stable")[:most]
             classes = tuple(

@@ -1,9 +1,19 @@
-"""The prompt: a line in, what the model makes of it out."""
+"""The prompt: a line, picture or sound in, what the model makes of it out."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 
-from t2t_multimodel.decoding.decoder import Decoder, Result
-from t2t_multimodel.errors import UserError
+import numpy as np
+
+from t2t_multimodel.data.spaces import SpaceId
+from t2t_multimodel.data.trees import unlinearise
+from t2t_multimodel.decoding.decoder import ClassScore, Decoder
+from t2t_multimodel.decoding.line_editor import line_reader
+from t2t_multimodel.decoding.raw_inputs import batch_inputs
+from t2t_multimodel.decoding.streaming import Streamer, text_pieces
+from t2t_multimodel.decoding.tree_drawing import draw
+from t2t_multimodel.errors import UserError, unknown
+from t2t_multimodel.problems.problem import Problem
 
 _INPUTS = {
     "text": "a line of text",
@@ -11,21 +21,30 @@ _INPUTS = {
     "audio": "the path of a WAV file",
 }
 _COMMANDS = """\
-  pr=NAME or pr=NUMBER  another problem
-  dl=NUMBER             longest output in symbols; dl=0 goes by the input again
-  ?                     this list
-  q                     quit (so does Ctrl-D)
+  pr=PROBLEM  inputs and outputs of another problem (its name or number)
+  in=PROBLEM  inputs of that problem, outputs as they are
+  ou=PROBLEM  outputs of that problem, inputs as they are
+  it=KIND     inputs of the first problem that takes text, image or audio
+  ns=NUMBER   outputs for each input: the best of a beam, or samples
+  dl=NUMBER   longest output in symbols; dl=0 goes by the input again
+  ?           this list
+  q           quit (so does Ctrl-D); Ctrl-C stops what is being decoded
   anything else is decoded"""
 
 
 class Prompt:
     """Decodes line after line; what is wrong with one is told in one line.
 
+    Commands are T2T's. Words appear as they are decoded, unless several outputs are
+    asked for or a beam is searched: then the best is known at the end only.
+
     Args:
-        decoder: Decodes.
+        decoder: Decodes; it is loaded once and serves all its problems.
         problem: Name of the problem to begin with.
-        read: Reads a line after showing a prompt; raises EOFError at the end.
+        read: Reads a line after showing a prompt; raises EOFError at the end. `None`
+            reads from the terminal, with completion and history.
         say: Prints a line.
+        write: Prints a part of a line at once.
     """
 
     def __init__(
@@ -33,77 +52,196 @@ class Prompt:
         decoder: Decoder,
         problem: str,
         *,
-        read: Callable[[str], str] = input,
+        read: Callable[[str], str] | None = None,
         say: Callable[[str], None] = print,
+        write: Callable[[str], None] | None = None,
     ) -> None:
         self.decoder = decoder
-        self.problem = decoder.problem(problem).name
+        self.inputs_of = self.outputs_of = decoder.problem(problem)
+        self.num_outputs = 1
         self.max_length: int | None = None
-        self._read = read
+        self._streamer = Streamer(decoder.model)
+        self._decoders: dict[int, Decoder] = {}
+        self._commands: dict[str, Callable[[str], None]] = {
+            "pr": self._change_problem,
+            "in": self._change_inputs,
+            "ou": self._change_outputs,
+            "it": self._change_kind,
+            "ns": self._change_number,
+            "dl": self._change_length,
+        }
+        self._read = read or line_reader(list(self._completions()))
         self._say = say
+        self._write = write or _write_to_terminal
 
     def run(self) -> None:
         """Goes on until `q` or the end of the input."""
         self._help()
         while True:
             try:
-                line = self._read(f"{self.problem}> ").strip()
-            except (EOFError, KeyboardInterrupt):
+                line = self._read(f"{self._route()}> ").strip()
+                if line == "q":
+                    return
+                if line:
+                    self._answer(line)
+            except EOFError:
                 self._say("")
                 return
+            except KeyboardInterrupt:
+                self._say("")
+                self._say("(stopped; q quits)")
             except UnicodeDecodeError as error:
                 self._say(f"that line is not UTF-8 ({error.reason}); type it again")
-                continue
-            if line == "q":
-                return
-            if line:
-                self._answer(line)
 
     def _answer(self, line: str) -> None:
+        name, separator, value = line.partition("=")
         try:
             if line == "?":
                 self._help()
-            elif line.startswith("pr="):
-                self._choose(line.removeprefix("pr=").strip())
-            elif line.startswith("dl="):
-                self._limit(line.removeprefix("dl=").strip())
+            elif separator and name in self._commands:
+                self._commands[name](value.strip())
             else:
-                self._show(self._decode(line))
+                self._decode(line)
         except UserError as error:
             self._say(f"error: {error}")
 
-    def _decode(self, line: str) -> Result:
-        return self.decoder.decode(self.problem, [line], max_length=self.max_length)[0]
+    def _decode(self, line: str) -> None:
+        source, target = self.inputs_of, self.outputs_of
+        prepared = self.decoder.prepare(source.name, line)
+        if self._is_streamed():
+            texts = [self._stream(prepared)]
+        else:
+            (result,) = self._of_several().decode_prepared(
+                target.name,
+                [prepared],
+                max_length=self.max_length,
+                inputs_of=source.name,
+            )
+            self._show_classes(result.classes)
+            outputs = result.outputs[: self.num_outputs]
+            texts = [output.text for output in outputs]
+            for output in outputs:
+                self._say(f"{output.log_prob:9.3f}  {output.text}")
+        if target.targets.space == SpaceId.PARSE_TOKENS:
+            for text in texts:
+                self._show_tree(text, line)
 
-    def _show(self, result: Result) -> None:
-        if not result.classes:
-            self._say(result.text)
-        for scored in result.classes:
+    def _is_streamed(self) -> bool:
+        return (
+            self.outputs_of.targets.kind == "text"
+            and self.num_outputs == 1
+            and self.decoder.hparams.num_outputs == 1
+            and not self.decoder.hparams.temperature
+        )
+
+    def _of_several(self) -> Decoder:
+        """Returns the decoder that gives as many outputs as are asked for."""
+        if self.num_outputs not in self._decoders:
+            hparams, number = self.decoder.hparams, self.num_outputs
+            if hparams.temperature:
+                changes = {"samples_per_input": number}
+            else:
+                changes = {"beam_size": max(hparams.beam_size, number)}
+            self._decoders[number] = self.decoder.with_hparams(**changes)
+        return self._decoders[self.num_outputs]
+
+    def _stream(self, prepared: np.ndarray) -> str:
+        source, target = self.inputs_of, self.outputs_of
+        ids = self._streamer.ids(
+            batch_inputs(source.inputs, [prepared]),
+            source.name,
+            target.name,
+            self.decoder.max_length(source.name, prepared, self.max_length),
+        )
+        whole = ""
+        encoder = self.decoder.encoders[target.targets.vocabulary.name]
+        for piece in text_pieces(ids, encoder):
+            self._write(piece)
+            whole += piece
+        self._say("")
+        return whole
+
+    def _show_classes(self, classes: Iterable[ClassScore]) -> None:
+        for scored in classes:
             self._say(f"{scored.probability:7.2%}  {scored.name}")
 
-    def _choose(self, wanted: str) -> None:
-        names = list(self.decoder.problems)
-        if wanted.isdecimal():
-            if int(wanted) >= len(names):
-                raise UserError(f"pr={wanted}: numbers go from 0 to {len(names) - 1}")
-            wanted = names[int(wanted)]
-        self.problem = self.decoder.problem(wanted).name
+    def _show_tree(self, tags: str, sentence: str) -> None:
+        tree = unlinearise(tags.split(), sentence.split())
+        if tree is None:
+            self._say("(no tree over the words of the input)")
+            return
+        for child in tree.children:
+            for line in draw(child):
+                self._say(line)
+
+    def _change_problem(self, wanted: str) -> None:
+        self.inputs_of = self.outputs_of = self._problem("pr", wanted)
         self._say(self._expects())
 
-    def _limit(self, wanted: str) -> None:
+    def _change_inputs(self, wanted: str) -> None:
+        self._cross(self._problem("in", wanted), self.outputs_of)
+
+    def _change_outputs(self, wanted: str) -> None:
+        self._cross(self.inputs_of, self._problem("ou", wanted))
+
+    def _change_kind(self, wanted: str) -> None:
+        first = {}
+        for problem in self.decoder.problems.values():
+            first.setdefault(problem.inputs.kind, problem)
+        if wanted not in first:
+            raise UserError(unknown("kind of inputs", wanted, first))
+        self._cross(first[wanted], self.outputs_of)
+
+    def _cross(self, inputs_of: Problem, outputs_of: Problem) -> None:
+        self.decoder.check_route(inputs_of.name, outputs_of.name)
+        self.inputs_of, self.outputs_of = inputs_of, outputs_of
+        self._say(self._expects())
+
+    def _change_number(self, wanted: str) -> None:
+        if not wanted.isdecimal() or not int(wanted):
+            raise UserError(f"ns={wanted} must be a whole number from 1, e.g. ns=3")
+        self.num_outputs = int(wanted)
+
+    def _change_length(self, wanted: str) -> None:
         if not wanted.isdecimal():
             raise UserError(f"dl={wanted} must be a whole number, e.g. dl=100")
         self.max_length = int(wanted) or None
 
+    def _problem(self, command: str, wanted: str) -> Problem:
+        names = list(self.decoder.problems)
+        if wanted.isdecimal():
+            if int(wanted) >= len(names):
+                raise UserError(
+                    f"{command}={wanted}: numbers go from 0 to {len(names) - 1}"
+                )
+            wanted = names[int(wanted)]
+        return self.decoder.problem(wanted)
+
+    def _completions(self) -> Iterable[str]:
+        for command in ("pr", "in", "ou"):
+            yield from (f"{command}={name}" for name in self.decoder.problems)
+        kinds = {problem.inputs.kind for problem in self.decoder.problems.values()}
+        yield from (f"it={kind}" for kind in sorted(kinds))
+        yield from ("ns=", "dl=", "?", "q")
+
     def _help(self) -> None:
         self._say("problems:")
         for number, name in enumerate(self.decoder.problems):
-            mark = "*" if name == self.problem else " "
+            mark = "*" if name == self.inputs_of.name else " "
             self._say(f"  {mark} {number} {name}")
         self._say("commands:")
         self._say(_COMMANDS)
         self._say(self._expects())
 
     def _expects(self) -> str:
-        kind = self.decoder.problem(self.problem).inputs.kind
-        return f"{self.problem} takes {_INPUTS[kind]}"
+        return f"{self._route()} takes {_INPUTS[self.inputs_of.inputs.kind]}"
+
+    def _route(self) -> str:
+        if self.inputs_of is self.outputs_of:
+            return self.inputs_of.name
+        return f"{self.inputs_of.name} -> {self.outputs_of.name}"
+
+
+def _write_to_terminal(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A model's searches and classes as traced functions, one for each problem."""
+"""A model's searches and classes as traced functions, one for each route."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,10 @@ from t2t_multimodel.models.multimodel import MultiModel
 
 
 class TracedModel:
-    """Runs a model without targets; one traced function for each problem.
+    """Runs a model without targets; one traced function for each route.
+
+    A route goes from the inputs of a problem to the outputs of the same problem or of
+    another one (T2T's `in=` and `ou=`).
 
     Args:
         model: The model; its weights may change between calls.
@@ -28,7 +31,7 @@ class TracedModel:
     ) -> None:
         self.model = model
         self.hparams = hparams
-        self._functions: dict[str, Any] = {}
+        self._functions: dict[tuple[str, str], Any] = {}
 
     def search(
         self,
@@ -36,6 +39,8 @@ class TracedModel:
         problem: str,
         max_lengths: np.ndarray,
         input_numbers: np.ndarray | None = None,
+        *,
+        inputs_of: str | None = None,
     ) -> SearchResult:
         """Returns the outputs of a batch, as NumPy arrays.
 
@@ -44,35 +49,45 @@ class TracedModel:
             problem: Name of a problem with text targets.
             max_lengths: `(B,)` symbols after which a row ends without EOS.
             input_numbers: `(B,)` which random numbers go by; the row if not given.
+            inputs_of: Problem whose inputs they are, if another one's.
         """
         if input_numbers is None:
             input_numbers = np.arange(len(max_lengths))
         numbers = (max_lengths, input_numbers)
-        result = self._function(problem)(
+        result = self._function(inputs_of or problem, problem)(
             _tensors(features), *(tf.constant(n, tf.int32) for n in numbers)
         )
         return SearchResult(*(tensor.numpy() for tensor in result))
 
-    def probabilities(self, features: Mapping[str, Any], problem: str) -> np.ndarray:
+    def probabilities(
+        self,
+        features: Mapping[str, Any],
+        problem: str,
+        *,
+        inputs_of: str | None = None,
+    ) -> np.ndarray:
         """Returns `(B, classes)` probabilities of a classification problem.
 
         Args:
             features: The `"inputs"` of a batch, as the data pipeline makes them.
             problem: Name of the problem.
+            inputs_of: Problem whose inputs they are, if another one's.
         """
-        return self._function(problem)(_tensors(features)).numpy()
+        function = self._function(inputs_of or problem, problem)
+        return function(_tensors(features)).numpy()
 
-    def _function(self, problem: str) -> Callable[..., Any]:
-        if problem not in self._functions:
+    def _function(self, inputs_of: str, problem: str) -> Callable[..., Any]:
+        route = (inputs_of, problem)
+        if route not in self._functions:
             model, spec = self.model, self.model.spec(problem)
-            signature = [features_signature(spec.inputs)]
+            signature = [features_signature(model.spec(inputs_of).inputs)]
 
             def classes(features):
-                encoded = model.encode(features, problem)
+                encoded = model.encode(features, inputs_of)
                 return tf.nn.softmax(model.classify(encoded, problem))
 
             def outputs(features, max_lengths, input_numbers):
-                encoded = model.encode(features, problem)
+                encoded = model.encode(features, inputs_of)
                 return search(
                     model, encoded, problem, max_lengths, self.hparams, input_numbers
                 )
@@ -86,8 +101,8 @@ class TracedModel:
             )
             # The concrete one: TensorFlow warns of retracing where it meets several
             # functions that were made in one place.
-            self._functions[problem] = function.get_concrete_function()
-        return self._functions[problem]
+            self._functions[route] = function.get_concrete_function()
+        return self._functions[route]
 
 
 def _tensors(features: Mapping[str, Any]) -> dict[str, tf.Tensor]:

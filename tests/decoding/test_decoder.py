@@ -1,7 +1,7 @@
 """Raw inputs of every kind through a run read back from its folder."""
 
+import functools
 import pathlib
-import re
 
 import numpy as np
 import pytest
@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
-from t2t_multimodel.decoding.decoder import load_decoder
-from t2t_multimodel.decoding.interactive import Prompt
+from t2t_multimodel.decoding.decoder import Decoder, Output, Result, load_decoder
 from t2t_multimodel.decoding.lines import (
     check_writable,
     decode_lines,
     read_lines,
+    result_line,
     write_lines,
 )
 from t2t_multimodel.decoding.raw_inputs import batch_inputs, read_input
@@ -193,111 +193,146 @@ def test_files_that_cannot_be_read_or_written_are_told(tmp_path):
             function(tmp_path / "no" / "out")
 
 
+@pytest.fixture(scope="module")
+def searching(decoder):
+    """Returns a function: decode hyperparameters to a decoder of the same model."""
+
+    @functools.cache
+    def searching(text):
+        return Decoder(
+            decoder.model,
+            list(decoder.problems.values()),
+            decoder.encoders,
+            DecodeHParams.parse(text),
+        )
+
+    return searching
+
+
+BEAMS = "beam_size=3,extra_length=4"
+
+
+def test_all_beams_are_given_best_first(searching):
+    sentences = tiny_run.SENTENCES
+    results = searching(BEAMS).decode("translate_tiny", sentences)
+    assert len(results) == len(sentences)
+    for result in results:
+        assert 1 <= len(result.outputs) <= 3
+        assert result.text == result.outputs[0].text
+        assert result.num_symbols == result.outputs[0].num_symbols
+        scores = [output.score for output in result.outputs]
+        assert scores == sorted(scores, reverse=True)
+        assert all(output.log_prob <= output.score < 0 for output in result.outputs)
+
+
+def test_lines_have_all_outputs_and_their_scores(searching):
+    """T2T's form: divided by tabs, each with its score after it."""
+    (result,) = searching(BEAMS).decode("translate_tiny", ["a dog"])
+    texts = [output.text for output in result.outputs]
+    assert len(texts) > 1
+
+    def line(flags):
+        hparams = DecodeHParams.parse(flags)
+        return result_line(result, hparams)
+
+    assert line("beam_size=3") == texts[0]
+    assert line("beam_size=3,return_beams=true") == "\t".join(texts)
+    score = f"{result.outputs[0].score:.4f}"
+    assert line("write_beam_scores=true") == f"{texts[0]}\t{score}"
+    both = line("beam_size=3,return_beams=true,write_beam_scores=true").split("\t")
+    assert both[::2] == texts
+    assert both[1::2] == [f"{output.score:.4f}" for output in result.outputs]
+
+
+def test_tabs_in_a_text_divide_no_outputs():
+    outputs = tuple(Output(text, -1.0, -1.0, 2) for text in ("a\tb", "c\nd"))
+    result = Result("a\tb", outputs=outputs)
+    hparams = DecodeHParams.parse("beam_size=2,return_beams=true")
+    assert result_line(result, hparams) == "a b\tc d"
+
+
+@pytest.mark.parametrize("search", [BEAMS, "temperature=1,samples_per_input=3"])
+def test_classes_are_labels_with_probabilities_however_texts_are_searched(
+    searching, decoder, files, search
+):
+    hparams = f"{search},return_beams=true,write_beam_scores=true"
+    (line,) = decode_lines(
+        searching(hparams), "look_tiny", [str(files / "a.png").encode()]
+    )
+    (result,) = decoder.decode("look_tiny", [files / "a.png"])
+    labels, probabilities = line.text.split("\t")[::2], line.text.split("\t")[1::2]
+    assert labels == [scored.name for scored in result.classes[:3]]
+    assert probabilities == [f"{s.probability:.4f}" for s in result.classes[:3]]
+
+
+def test_what_is_drawn_goes_by_the_line_and_not_by_the_batch(searching):
+    lines = [sentence.encode() for sentence in tiny_run.SENTENCES]
+    drawn = "temperature=1,seed=5"
+    small, large = (
+        [
+            line.text
+            for line in decode_lines(
+                searching(f"{drawn},batch_size={size}"), "translate_tiny", lines
+            )
+        ]
+        for size in (2, 8)
+    )
+    assert small == large
+    # Also after a broken line.
+    lines[1] = b"\xff"
+    broken = decode_lines(searching(f"{drawn},batch_size=8"), "translate_tiny", lines)
+    assert [line.text for line in broken][2:] == small[2:]
+
+
 @pytest.mark.parametrize(
     "text,expected",
     [
-        ("", (32, 50)),
-        ("batch_size=4", (4, 50)),
-        (" extra_length = 0 , beam_size=1,", (32, 0)),
+        ("", {}),
+        (" extra_length = 0 , beam_size=1,", {"extra_length": 0}),
+        (
+            "beam_size=4,alpha=1,return_beams=true,write_beam_scores=True",
+            {
+                "beam_size": 4,
+                "alpha": 1.0,
+                "return_beams": True,
+                "write_beam_scores": True,
+            },
+        ),
+        ("num_samples=-1,batch_size=4", {"batch_size": 4}),
+        ("temperature=0.5,top_k=3,seed=7", {"temperature": 0.5, "top_k": 3, "seed": 7}),
     ],
 )
 def test_decode_hparams_are_read(text, expected):
-    hparams = DecodeHParams.parse(text)
-    assert (hparams.batch_size, hparams.extra_length) == expected
+    assert DecodeHParams.parse(text) == DecodeHParams(**expected)
 
 
 @pytest.mark.parametrize(
     "text,message",
     [
-        ("beam_size=4", "beam_size is not offered: decoding is greedy"),
-        ("alpha=0.6", "alpha is not offered"),
+        ("alpha=0.6", "alpha is of beam search; give beam_size too"),
         ("batchsize=4", "did you mean 'batch_size'"),
-        ("batch_size=x", "'batch_size=x' must be batch_size=a whole number"),
+        ("batch_size=x", "batch_size=x must be batch_size=a whole number"),
+        ("beam_size=2.5", "must be beam_size=a whole number"),
+        ("beam_size=2,return_beams=1", "must be return_beams=true or false"),
+        ("temperature=hot", "must be temperature=a number"),
+        ("temperature=nan", "temperature=nan must not be negative"),
         ("batch_size", "must be batch_size=a whole number"),
         ("batch_size=0", "batch_size=0 must be positive"),
+        ("beam_size=0", "beam_size=0 must be positive"),
         ("extra_length=-1", "extra_length=-1 must not be negative"),
+        ("num_samples=0", "num_samples=0 must be positive, or -1"),
+        ("beam_size=4,beam_size=2", "beam_size is given twice"),
+        ("return_beams=true", "there is one output; give beam_size=4"),
+        ("beam_size=4,temperature=1", "searched or drawn, not both"),
+        ("top_k=5", "top_k=5 is of drawn outputs; give a temperature"),
+        ("samples_per_input=5", "give a temperature"),
+        ("seed=2147483648,temperature=1", "must be below 2147483648"),
+        ("identity_output=true", "identity_output is not offered"),
     ],
 )
 def test_wrong_decode_hparams_are_told(text, message):
     with pytest.raises(UserError, match=message):
         DecodeHParams.parse(text)
-
-
-def talk(decoder, *typed):
-    """Returns what the prompt says to the lines, its greeting left out."""
-    said, lines = [], iter(typed)
-
-    def read(prompt):
-        said.append(prompt)
-        line = next(lines, EOFError())
-        if isinstance(line, BaseException):
-            raise line
-        return line
-
-    Prompt(decoder, "translate_tiny", read=read, say=said.append).run()
-    return said[said.index("translate_tiny> ") :]
-
-
-def test_the_prompt_decodes_and_changes_problems(decoder, files):
-    picture = str(files / "a.png")
-    said = talk(decoder, "a dog", "pr=look_tiny", picture, "pr=1", "  ", "q")
-    (text,) = decoder.decode("translate_tiny", ["a dog"])
-    (colour,) = decoder.decode("look_tiny", [picture])
-    assert said[1] == text.text
-    assert said[3] == "look_tiny takes the path of a PNG or JPEG file"
-    best = colour.classes[0]
-    assert said[5] == f"{best.probability:7.2%}  {best.name}"
-    assert said[11:] == [
-        "caption_tiny takes the path of a PNG or JPEG file",
-        "caption_tiny> ",
-        "caption_tiny> ",
-    ]
-
-
-def test_the_prompt_limits_the_length(decoder):
-    said = talk(decoder, "dl=1", "a dog", "dl=0", "a dog")
-    assert said[2] == decoder.decode("translate_tiny", ["a dog"], max_length=1)[0].text
-    assert said[5] == decoder.decode("translate_tiny", ["a dog"])[0].text
-
-
-@pytest.mark.parametrize(
-    "line,message",
-    [
-        ("pr=lok_tiny", "error: .*did you mean 'look_tiny'"),
-        ("pr=9", "error: pr=9: numbers go from 0 to 4"),
-        ("pr=-1", "error: no problem of this model named '-1'"),
-        ("dl=x", "error: dl=x must be a whole number"),
-        ("dl=-3", "error: dl=-3 must be a whole number"),
-    ],
-)
-def test_the_prompt_goes_on_after_a_mistake(decoder, line, message):
-    said = talk(decoder, line, "q")
-    assert said[2:] == ["translate_tiny> "]
-    assert re.search(message, said[1]), said
-
-
-def test_the_prompt_goes_on_after_an_unreadable_file(decoder):
-    said = talk(decoder, "pr=listen_tiny", "nowhere.wav")
-    assert said[3].startswith("error: cannot read sound nowhere.wav")
-    assert said[-1] == ""
-
-
-def test_the_prompt_ends_with_the_input_or_a_break(decoder):
-    assert talk(decoder) == ["translate_tiny> ", ""]
-    assert talk(decoder, KeyboardInterrupt()) == ["translate_tiny> ", ""]
-
-
-def test_the_prompt_lists_problems_and_commands(decoder):
-    said = talk(decoder, "?", "q")
-    assert "  * 0 translate_tiny" in said
-    assert "    2 look_tiny" in said
-    assert any("pr=NAME" in line for line in said)
-
-
-def test_a_line_that_is_not_utf_8_is_asked_for_again(decoder):
-    broken = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-    said = talk(decoder, broken, "q")
-    assert said[1].startswith("that line is not UTF-8 (invalid start byte)")
 
 
 def test_paths_may_begin_at_home(decoder, files, monkeypatch):
