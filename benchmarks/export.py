@@ -5,6 +5,10 @@
 Makes a model of the eight miniature problems with drawn weights, exports it, loads it
 in a fresh process, and decodes the same sentences with the export and with the decoder,
 in turn. Prints each number beside its floor.
+
+With `--examples 200` it counts instead, for every problem, the outputs of the decoder
+alone, of the export in batches and of the export alone that are not those of the
+decoder in batches.
 """
 
 import argparse
@@ -67,12 +71,48 @@ def load_seconds(exported: Exported, rounds: int) -> float:
     return min(float(run.stdout.split()[-1]) for run in runs)
 
 
+def test_inputs(problem, count: int) -> list:
+    """Returns raw inputs of the test split."""
+    examples = problem.examples("test", tmp_dir=pathlib.Path(), seed=0)
+    return [example["inputs"] for example in itertools.islice(examples, count)]
+
+
+def request(problem, raw: list) -> dict[str, tf.Tensor]:
+    """Returns a batch as a signature takes it."""
+    if problem.inputs.kind != "audio":
+        return {problem.inputs.kind: tf.constant(raw)}
+    lengths = [len(wave) for wave in raw]
+    padded = [np.pad(wave, (0, max(lengths) - len(wave))) for wave in raw]
+    return {"waveform": tf.constant(padded), "num_samples": tf.constant(lengths)}
+
+
+def count_differing(decoder: Decoder, serve, problem, count: int) -> None:
+    """Prints how many outputs differ from those of the decoder in batches of 32."""
+    raw = test_inputs(problem, count)
+    batches = [raw[i : i + 32] for i in range(0, count, 32)]
+    expected = [result.text for result in decoder.decode(problem.name, raw)]
+
+    def served(batches):
+        key = "labels" if problem.targets.kind == "class_label" else "outputs"
+        rows = [r for b in batches for r in serve(**request(problem, b))[key].numpy()]
+        return [(row[0] if key == "labels" else row).decode() for row in rows]
+
+    alone = [[one] for one in raw]
+    others = {
+        "decoder alone": [decoder.decode(problem.name, one)[0].text for one in alone],
+        "export": served(batches),
+        "export alone": served(alone),
+    }
+    for name, texts in others.items():
+        differing = sum(a != b for a, b in zip(texts, expected, strict=True))
+        print(f"{problem.name}, {name}: {differing} of {count} differ", flush=True)
+
+
 def compare_speed(
     decoder: Decoder, exported: Exported, problem, batch: int, rounds: int
 ) -> dict[str, float]:
     """Returns the shortest times of both for a batch of sentences, in ms."""
-    examples = problem.examples("test", tmp_dir=pathlib.Path(), seed=0)
-    texts = [example["inputs"] for example in itertools.islice(examples, batch)]
+    texts = test_inputs(problem, batch)
     serve = tf.saved_model.load(str(exported.path)).signatures[problem.name]
     tensor = tf.constant(texts)
     results = decoder.decode(problem.name, texts)
@@ -90,12 +130,14 @@ def compare_speed(
 
 
 def main() -> None:
-    """Prints size, loading time and speed."""
+    """Prints size, loading time and speed, or how many outputs differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hparams_set", default="multimodel_base")
     parser.add_argument("--problem", default="translate_ende_mini")
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 32])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--examples", type=int, default=0)
+    parser.add_argument("--problems", default="mini8", help="of those to count")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -108,9 +150,15 @@ def main() -> None:
             f"{exported.num_weight_bytes / 1e6:.1f} MB, vocabularies "
             f"{files / 1e6:.3f} MB: ratio {ratio:.4f} (floor {LARGEST_SIZE_RATIO})"
         )
+        decoder = Decoder(model, made, encoders)
+        if arguments.examples:
+            signatures = tf.saved_model.load(str(exported.path)).signatures
+            for name in problem_names(arguments.problems):
+                problem = PROBLEMS.get(name)()
+                count_differing(decoder, signatures[name], problem, arguments.examples)
+            return
         seconds = load_seconds(exported, rounds=3)
         print(f"loading {seconds:.2f} s (floor {MOST_SECONDS:g} s)")
-        decoder = Decoder(model, made, encoders)
         problem = PROBLEMS.get(arguments.problem)()
         for batch in arguments.batches:
             ms = compare_speed(decoder, exported, problem, batch, arguments.rounds)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from t2t_multimodel import __version__
 from t2t_multimodel.data.feature_json import feature_to_json
@@ -183,16 +184,30 @@ def _write(
             text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
             path.write_text(text, encoding="utf-8")
             module.description = tf.saved_model.Asset(str(path))
-            # Nobody trains what was exported: the gradients' functions stay here.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             tf.saved_model.save(
                 module, str(partial), signatures=dict(signatures), options=options
             )
+            _forget_gradients(partial / "saved_model.pb")
         return _take_version(partial, export_dir)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"cannot export to {export_dir}: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _forget_gradients(path: pathlib.Path) -> None:
+    """Takes out the names of gradients, which nobody asks for after an export.
+
+    TensorFlow would warn of their functions, which are not saved, at every loading;
+    saved, they would take a fourth of the time that loading takes.
+    """
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for meta_graph in saved.meta_graphs:
+        for function in meta_graph.graph_def.library.function:
+            for node in function.node_def:
+                node.attr.pop("_gradient_op_type", None)
+    path.write_bytes(saved.SerializeToString(deterministic=True))
 
 
 def _take_version(partial: pathlib.Path, export_dir: pathlib.Path) -> pathlib.Path:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from t2t_multimodel.decoding.decode_hparams import DecodeHParams
+from t2t_multimodel.decoding.decoder import load_decoder
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.export.saved_model import export_run
 from tests.decoding import tiny_run
@@ -34,6 +36,11 @@ def test_answers_are_the_decoders(loaded, decoder, problem, is_alone):
     if problem.targets.kind != "class_label":
         texts = [text.decode() for rows in got for text in rows["outputs"]]
         assert texts == [result.text for result in expected]
+        np.testing.assert_allclose(
+            np.concatenate([rows["scores"] for rows in got]),
+            [result.outputs[0].score for result in expected],
+            rtol=1e-4,
+        )
         return
     labels = np.concatenate([rows["labels"] for rows in got])
     classes = np.concatenate([rows["classes"] for rows in got])
@@ -48,6 +55,24 @@ def test_answers_are_the_decoders(loaded, decoder, problem, is_alone):
             [scored.probability for scored in result.classes],
             rtol=1e-5,
         )
+
+
+def test_all_beams_come_out_if_asked_for(run, tmp_path):
+    hparams = DecodeHParams(beam_size=3, alpha=0.8, return_beams=True, extra_length=2)
+    name, problem = "parse_tiny", PROBLEMS["parse_tiny"]
+    exported = export_run(run, tmp_path, problem_names=[name], hparams=hparams)
+    got = answers(tf.saved_model.load(str(exported.path)), problem, raw_inputs(problem))
+    decoder, _ = load_decoder(run, problem_names=[name], hparams=hparams)
+    assert got["outputs"].shape == got["scores"].shape == (len(raw_inputs(problem)), 3)
+    results = decoder.decode(name, raw_inputs(problem))
+    rows = zip(got["outputs"], got["scores"], results, strict=True)
+    for texts, scores, result in rows:
+        count = len(result.outputs)  # what was not found is an empty text here
+        expected = [output.text.encode() for output in result.outputs]
+        assert texts.tolist() == expected + [b""] * (3 - count)
+        expected = [output.score for output in result.outputs]
+        np.testing.assert_allclose(scores[:count], expected, rtol=1e-4)
+        assert (scores[count:] == -1e7).all()
 
 
 def test_the_first_problem_is_served_by_default(loaded):
