@@ -175,7 +175,7 @@ class Decoder:
         prepared: Sequence[np.ndarray],
         *,
         max_length: int | None = None,
-        first_number: int = 0,
+        numbers: Sequence[int] | None = None,
         inputs_of: str | None = None,
     ) -> list[Result]:
         """Returns what each input from `prepare` decodes to, in their order.
@@ -186,11 +186,13 @@ class Decoder:
             problem: Name of the problem.
             prepared: From `prepare`.
             max_length: See `decode`.
-            first_number: Of the first input; what is drawn goes by the numbers.
+            numbers: Of the inputs, which random numbers go by; from 0 if not given.
             inputs_of: Problem whose inputs they are, if another one's; see
                 `check_route`.
         """
         route = (self.problem(inputs_of or problem), self.problem(problem))
+        if numbers is None:
+            numbers = range(len(prepared))
         order = sorted(range(len(prepared)), key=lambda i: -len(prepared[i]))
         results: dict[int, Result] = {}
         for start in range(0, len(order), self.batch_size):
@@ -199,8 +201,9 @@ class Decoder:
             if route[1].targets.kind == "class_label":
                 decoded = self._classify(route, rows)
             else:
-                numbers = first_number + np.array(chosen)
-                decoded = self._decode_texts(route, rows, max_length, numbers)
+                decoded = self._decode_texts(
+                    route, rows, max_length, [numbers[index] for index in chosen]
+                )
             results |= zip(chosen, decoded, strict=True)
         return [results[index] for index in range(len(prepared))]
 
@@ -209,7 +212,7 @@ class Decoder:
         route: tuple[Problem, Problem],
         rows: list[np.ndarray],
         max_length: int | None,
-        numbers: np.ndarray,
+        numbers: Sequence[int],
     ) -> list[Result]:
         source, target = route
         lengths = [self.max_length(source.name, row, max_length) for row in rows]
@@ -217,7 +220,7 @@ class Decoder:
             batch_inputs(source.inputs, rows),
             target.name,
             np.array(lengths, np.int32),
-            numbers,
+            np.array(numbers),
             inputs_of=source.name,
         )
         encoder = self._encoder(target.targets)

@@ -61,7 +61,7 @@ def decode_lines(
             problem,
             list(prepared.values()),
             max_length=max_length,
-            first_number=window[0][0],
+            numbers=list(prepared),
         )
         texts = {
             number: result_line(result, decoder.hparams)

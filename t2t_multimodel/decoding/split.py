@@ -87,7 +87,10 @@ def decode_split(
                 new_rows.append(row)
             decoded.groups.append(group)
             _add_example(decoded, decoder, row, target)
-        result_of_group += decoder.decode_prepared(problem_name, new_rows)
+        first = len(result_of_group)
+        result_of_group += decoder.decode_prepared(
+            problem_name, new_rows, numbers=range(first, first + len(new_rows))
+        )
         decoded.results.extend(
             result_of_group[group] for group in decoded.groups[-len(window) :]
         )

@@ -124,7 +124,7 @@ def test_perfect_outputs_score_perfectly(scorer, decoder, monkeypatch):
     monkeypatch.setattr(
         Decoder,
         "decode_prepared",
-        lambda self, problem, prepared: [
+        lambda self, problem, prepared, **_: [
             Result(" ".join(next(targets).split()[::-1])) for _ in prepared
         ],
     )
