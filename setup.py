@@ -56,7 +56,7 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["pytest", "hypothesis", "ruff", "mypy", "build"],
+        "test": ["pytest", "hypothesis", "matplotlib", "ruff", "mypy", "build"],
         "plots": ["matplotlib"],
     },
     entry_points={

@@ -1,5 +1,6 @@
 """t2t-mm-decoder: decode files, splits or typed lines with a trained run."""
 
+import importlib.util
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,12 @@ def define_flags() -> flags.FlagValues:
         "File for the decoded lines; of splits, what the names of the files "
         "<this>.<problem>.inputs, .targets and .decodes begin with.",
     )
+    string(
+        "decode_attention",
+        "",
+        "Folder for pictures of what the first inputs of each problem looked at, and "
+        "of the experts that were asked; needs matplotlib.",
+    )
     flags.DEFINE_bool(
         "decode_interactive", False, "Decode what is typed.", flag_values=values
     )
@@ -73,7 +80,12 @@ def define_flags() -> flags.FlagValues:
         "decode_hparams",
         "",
         "As name=value,name=value: batch_size (inputs at once, 32), extra_length "
-        "(symbols that an output may have beyond those of its input, 50).",
+        "(symbols that an output may have beyond those of its input, 50), beam_size "
+        "(1: greedy, where T2T has 4), alpha (of the length penalty, 0.6), "
+        "return_beams (all outputs and not the best alone, divided by tabs), "
+        "write_beam_scores (each followed by its score), num_samples (examples of a "
+        "split, -1: all); temperature (above 0: outputs are drawn), top_k (of the "
+        "likeliest symbols only), samples_per_input, seed.",
     )
     return values
 
@@ -92,6 +104,10 @@ def decode(values: flags.FlagValues) -> int:
 
     # All that can be wrong is looked at before TensorFlow is loaded.
     hparams = DecodeHParams.parse(values.decode_hparams)
+    if values.eval_examples and hparams.num_samples > 0:
+        raise UserError(
+            "--eval_examples and num_samples of --decode_hparams are the same; give one"
+        )
     run = read_run(pathlib.Path(values.output_dir).expanduser())
     names = chosen_problems(run, values.problems)
     if values.decode_from_file and len(names) > 1:
@@ -119,6 +135,8 @@ def decode(values: flags.FlagValues) -> int:
 
             Prompt(decoder, names[0]).run()
             return 0
+        if values.decode_attention:
+            draw_attention(decoder, run, names, values)
         if values.decode_from_file:
             return decode_file(decoder, names[0], values)
         score_splits(decoder, run, names, values)
@@ -184,6 +202,36 @@ def decode_file(decoder: "Decoder", problem: str, values: flags.FlagValues) -> i
     return EXIT_SOME_LINES_FAILED if failed else 0
 
 
+def draw_attention(
+    decoder: "Decoder", run: "Run", names: Sequence[str], values: flags.FlagValues
+) -> None:
+    """Draws what went on inside for the first inputs of a file or of the splits."""
+    from t2t_multimodel.decoding import insight_pictures, lines
+    from t2t_multimodel.decoding.insight import Observer
+    from t2t_multimodel.decoding.split import first_inputs
+
+    observer = Observer(decoder)
+    insights = []
+    for name in names:
+        if values.decode_from_file:
+            rows = lines.first_inputs(
+                decoder,
+                name,
+                lines.read_lines(pathlib.Path(values.decode_from_file).expanduser()),
+                _EXAMPLES_SHOWN,
+            )
+        else:
+            data_dir = pathlib.Path(values.data_dir or run.data_dir).expanduser()
+            run.check_data(run.problem(name), data_dir)
+            rows = first_inputs(
+                decoder, name, data_dir, values.decode_split, _EXAMPLES_SHOWN
+            )
+        insights += [observer.look_into(name, row) for row in rows]
+    folder = pathlib.Path(values.decode_attention).expanduser()
+    paths = insight_pictures.save_all(insights, folder)
+    print(f"{len(paths)} pictures drawn in {folder}", file=sys.stderr, flush=True)
+
+
 def score_splits(
     decoder: "Decoder", run: "Run", names: Sequence[str], values: flags.FlagValues
 ) -> None:
@@ -202,6 +250,8 @@ def score_splits(
         run.check_data(run.problem(name), data_dir)
         total = scorer.count(name, split)
         total = min(total, values.eval_examples or total)
+        if decoder.hparams.num_samples > 0:
+            total = min(total, decoder.hparams.num_samples)
         with progress(total, name) as advance:
             scored = scorer.score(name, split, max_examples=total, progress=advance)
         decoded = scored.decoded
@@ -209,8 +259,10 @@ def score_splits(
         if base:
             lines.write_lines(f"{base}.{name}.inputs", decoded.inputs)
             lines.write_lines(f"{base}.{name}.targets", decoded.targets)
-            texts = [result.text for result in decoded.results]
-            lines.write_lines(f"{base}.{name}.decodes", texts)
+            decodes = (
+                lines.result_line(result, decoder.hparams) for result in decoded.results
+            )
+            lines.write_lines(f"{base}.{name}.decodes", decodes)
             print(f"  files: {base}.{name}.inputs, .targets, .decodes", flush=True)
 
 
@@ -221,6 +273,19 @@ def _check_flags(values: flags.FlagValues) -> None:
         raise UserError("give --decode_interactive or --decode_from_file, not both")
     if values.decode_interactive and values.decode_to_file:
         raise UserError("--decode_to_file does nothing with --decode_interactive")
+    if values.decode_attention:
+        if values.decode_interactive:
+            raise UserError("--decode_attention does nothing with --decode_interactive")
+        if values.decode_from_file == "-":
+            raise UserError(
+                "--decode_attention reads the lines before they are decoded, which "
+                "cannot be done with --decode_from_file=-; give a file"
+            )
+        if importlib.util.find_spec("matplotlib") is None:
+            raise UserError(
+                "--decode_attention needs matplotlib, which is not installed; "
+                "pip install 't2t-multimodel[plots]'"
+            )
 
 
 def _say_error(text: str) -> None:

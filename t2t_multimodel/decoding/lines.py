@@ -71,6 +71,23 @@ def decode_lines(
             yield DecodedLine(number, texts.get(number, ""), errors.get(number, ""))
 
 
+def first_inputs(
+    decoder: Decoder, problem: str, lines: Iterable[bytes], count: int
+) -> list[np.ndarray]:
+    """Returns the first inputs that can be read, as `Decoder.prepare` gives them."""
+    rows: list[np.ndarray] = []
+    for line in lines:
+        try:
+            text = _decode_utf8(line).strip()
+            if text:
+                rows.append(decoder.prepare(problem, text))
+        except UserError:
+            continue  # told when the line's turn comes
+        if len(rows) == count:
+            break
+    return rows
+
+
 def result_line(result: Result, hparams: DecodeHParams) -> str:
     """Returns what was decoded from one input as a line (T2T's form).
 

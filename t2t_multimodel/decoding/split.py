@@ -98,6 +98,22 @@ def decode_split(
     return decoded
 
 
+def first_inputs(
+    decoder: Decoder,
+    problem_name: str,
+    data_dir: str | os.PathLike,
+    split: str,
+    count: int,
+) -> list[np.ndarray]:
+    """Returns the first inputs of a split, as `Decoder.prepare` would.
+
+    Raises:
+        UserError: If data is missing or broken.
+    """
+    examples = _examples(decoder, decoder.problem(problem_name), data_dir, split)
+    return [row for row, _ in itertools.islice(examples, count)]
+
+
 def _add_example(
     decoded: DecodedSplit, decoder: Decoder, row: np.ndarray, target: Any
 ) -> None:

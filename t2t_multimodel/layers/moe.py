@@ -6,6 +6,7 @@ from keras import ops
 from t2t_multimodel.layers.dispatch import mix_experts
 from t2t_multimodel.layers.gating import top_k_gating
 from t2t_multimodel.layers.norm import LayerNorm
+from t2t_multimodel.layers.observation import is_observed, observe
 from t2t_multimodel.layers.random_scope import next_seed
 
 
@@ -107,6 +108,7 @@ class MixtureOfExperts(keras.layers.Layer):
                 ops.shape(logits), dtype="float32", seed=next_seed()
             )
         gating = top_k_gating(logits, self.k, stddev=stddev, noise=noise, real=real)
+        self._show(gating, shape)
         experts = gating.experts
         if real is not None:  # an expert that is not there: not routed
             experts = ops.where(real[:, None], experts, self.num_experts)
@@ -114,6 +116,13 @@ class MixtureOfExperts(keras.layers.Layer):
             flat, gating.gates, experts, self.hidden_kernel, self.output_kernel
         )
         return ops.reshape(y, shape), gating.importance, gating.load
+
+    def _show(self, gating, shape):
+        """Shows the gates `(B, L, E)`, 0 where a position has no use for an expert."""
+        if is_observed():
+            chosen = ops.one_hot(gating.experts, self.num_experts)  # (P, k, E)
+            gates = ops.sum(chosen * ops.cast(gating.gates, "float32")[..., None], 1)
+            observe(self, "experts", ops.reshape(gates, (*shape[:2], -1)))
 
     def compute_output_shape(self, x_shape, padding_mask_shape=None):
         return tuple(x_shape), (self.num_experts,), (self.num_experts,)

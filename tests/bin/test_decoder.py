@@ -86,6 +86,38 @@ def test_a_text_file_is_decoded_line_by_line(decode, tmp_path):
     assert chosen.read_text(encoding="utf-8") == f"{lines[2]}\n"
 
 
+def test_all_beams_of_a_file_and_of_a_split_are_written(decode, tmp_path):
+    hparams = "beam_size=3,alpha=0.6,return_beams=true,write_beam_scores=true"
+    source = tmp_path / "in.txt"
+    source.write_bytes(b"a dog\n\xff\nred mats\n")
+    status, _, err = decode(
+        "--problems=translate_tiny",
+        f"--decode_from_file={source}",
+        f"--decode_to_file={tmp_path / 'out'}",
+        f"--decode_hparams={hparams}",
+    )
+    assert status == 1 and "line 2: not UTF-8" in err
+    first, broken, third = (tmp_path / "out").read_text().splitlines()
+    assert broken == ""
+    for line in (first, third):
+        cells = line.split("\t")
+        assert len(cells) % 2 == 0 and 2 <= len(cells) <= 6
+        scores = [float(score) for score in cells[1::2]]
+        assert scores == sorted(scores, reverse=True)
+    status, out, _ = decode(
+        "--problems=translate_tiny-look_tiny",
+        f"--decode_to_file={tmp_path / 'split'}",
+        f"--decode_hparams={hparams},num_samples=2",
+    )
+    assert status == 0 and "translate_tiny, test: 2 examples" in out
+    for problem in ("translate_tiny", "look_tiny"):
+        lines = (tmp_path / f"split.{problem}.decodes").read_text().splitlines()
+        assert len(lines) == 2 and all("\t" in line for line in lines)
+    labels = lines[0].split("\t")
+    assert set(labels[::2]) <= set(tiny_run.COLOURS) and len(labels) == 6
+    assert 1 >= float(labels[1]) >= float(labels[3]) >= float(labels[5]) >= 0
+
+
 def test_standard_input_goes_to_standard_output(decode, tmp_path, monkeypatch):
     png = tmp_path / "a.png"
     png.write_bytes(tiny_run.png(np.random.default_rng(1)))
@@ -108,6 +140,39 @@ def test_the_prompt_reads_standard_input(decode, tmp_path, monkeypatch):
     assert "translate_tiny takes a line of text" in out
     assert "error: image no.png: " in out or "error: cannot read no.png" in out
     assert "listen_tiny takes the path of a WAV file" in out
+
+
+def test_pictures_of_attention_and_experts(decode, tmp_path):
+    source = tmp_path / "in.txt"
+    source.write_text("a dog\n\nred mats\n")
+    folder = tmp_path / "made" / "pictures"
+    status, _, err = decode(
+        "--problems=translate_tiny",
+        f"--decode_from_file={source}",
+        f"--decode_attention={folder}",
+    )
+    assert status == 0
+    assert f"5 pictures drawn in {folder}" in err
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "experts.png",
+        *(
+            f"translate_tiny.{number}.{what}.png"
+            for number in (0, 1)
+            for what in ("attention", "experts")
+        ),
+    ]
+
+
+def test_pictures_of_a_split(decode, tmp_path):
+    status, _, err = decode(
+        "--problems=look_tiny-caption_tiny",
+        "--eval_examples=1",
+        f"--decode_attention={tmp_path}",
+    )
+    assert status == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"look_tiny.0.experts.png", "caption_tiny.0.attention.png"} <= names
+    assert "look_tiny.0.attention.png" not in names
 
 
 def test_a_checkpoint_may_be_named(decode, folder):
@@ -135,7 +200,13 @@ def test_a_checkpoint_may_be_named(decode, folder):
         ),
         (["--decode_interactive", "--decode_from_file=x"], "not both"),
         (["--decode_interactive", "--decode_to_file=x"], "does nothing with"),
-        (["--decode_hparams=beam_size=4"], "beam_size is not offered"),
+        (["--decode_interactive", "--decode_attention=x"], "does nothing with"),
+        (["--decode_attention=x", "--decode_from_file=-"], "give a file"),
+        (["--decode_hparams=alpha=0.6"], "alpha is of beam search; give beam_size"),
+        (
+            ["--decode_hparams=num_samples=2", "--eval_examples=2"],
+            "are the same; give one",
+        ),
         (["--decode_split=valid"], "decode_split"),
         (["--eval_examples=-1"], "eval_examples"),
         (["--problems=look_tiny", "--decode_split=dev"], "no dev data of problem"),
