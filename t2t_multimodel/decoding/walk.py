@@ -8,7 +8,8 @@ import tensorflow as tf
 from t2t_multimodel.data.reserved_ids import PAD_ID
 from t2t_multimodel.models.multimodel import Encoded, MultiModel
 
-_ROOM_POSITIONS = 32
+# Few enough to be written anew at each, many enough for the rest to stay.
+_ROOM_POSITIONS = 16
 
 
 class Choice(NamedTuple):
@@ -59,7 +60,8 @@ def walk(
     """
     source = model.project_source(encoded)
     batch = tf.shape(encoded.source)[0]
-    state = model.initial_state(batch, tf.constant(0), num_hypotheses)
+    # No room yet; as a tensor, since what is extended has no size of its own.
+    state = model.initial_state(batch, 0 * longest, num_hypotheses)
     ids = tf.zeros([batch * num_hypotheses], tf.int32)
 
     def wanted(position, carry):

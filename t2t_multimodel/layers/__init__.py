@@ -15,10 +15,10 @@ and True at real positions. Layers that draw random numbers in training do so in
 `random_scope(seed)`.
 """
 
-from t2t_multimodel.layers.attention import (
+from t2t_multimodel.layers.attention import MultiHeadAttention
+from t2t_multimodel.layers.attention_block import (
     AttentionBlock,
     AttentionState,
-    MultiHeadAttention,
     SourceMemory,
 )
 from t2t_multimodel.layers.conv import (

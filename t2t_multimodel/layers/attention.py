@@ -1,42 +1,30 @@
-"""Attention: many heads, and the block that joins targets with a source (paper 2.2)."""
+"""Attention with many heads, of whole sequences and one position after the other."""
 
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.conv import ConvStep
 from t2t_multimodel.layers.cursor import MASKED, Cursor
 from t2t_multimodel.layers.dropout import Dropout
-from t2t_multimodel.layers.norm import LayerNorm
-from t2t_multimodel.layers.timing import timing_signal
 
 
-class SourceMemory(NamedTuple):
-    """A source as its attention reads it, projected once for all steps.
+class Memory(NamedTuple):
+    """Keys and values of the positions so far, of self-attention in steps.
 
-    Attributes:
-        keys: `(B, N, S, C/N)`.
-        values: `(B, N, S, C/N)`.
-        bias: `(B, 1, 1, S)` float32, or `None`.
-    """
-
-    keys: Any
-    values: Any
-    bias: Any
-
-
-class AttentionState(NamedTuple):
-    """What an attention block remembers of the positions so far.
+    TensorFlow writes a tensor anew to change one position of it, so the position goes
+    into a small one, and the large one changes only when that is full.
 
     Attributes:
-        steps: States of the two convolution steps.
-        keys: `(B * N, capacity, G * C/N)` of the self-attention, of the G hypotheses
+        settled_keys: `(B * N, P, G * C/N)` of the first positions, of the G hypotheses
             of an input side by side.
-        values: `(B * N, capacity, G * C/N)` of the self-attention.
+        settled_values: The same of the values.
+        keys: `(B * N, room, G * C/N)` of the positions after them.
+        values: The same of the values.
     """
 
-    steps: tuple[Any, ...]
+    settled_keys: Any
+    settled_values: Any
     keys: Any
     values: Any
 
@@ -133,58 +121,98 @@ class MultiHeadAttention(keras.layers.Layer):
             `(B, T, C)`.
         """
         projected = self._split_heads(ops.matmul(queries, self.query_kernel))
-        heads = self._mix(projected, keys, values, bias, training)
+        heads = self._mix(projected, [(keys, values)], bias, training)
         shape = (ops.shape(queries)[0], ops.shape(queries)[1], self.depth)
         return ops.matmul(ops.reshape(heads, shape), self.output_kernel)
 
-    def _mix(self, queries, keys, values, bias, training=False):
-        """Mixes values with projected queries `(B, N, T, C/N)`: `(B, T, N, C/N)`."""
+    def _mix(self, queries, memories, bias, training=False):
+        """Mixes values with projected queries `(B, N, T, C/N)`: `(B, T, N, C/N)`.
+
+        `memories` are pairs of keys and values, looked at as if they were joined.
+        """
         queries = queries * (self.depth // self.num_heads) ** -0.5
-        logits = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2)))
+        logits = ops.concatenate(
+            [ops.matmul(queries, ops.transpose(k, (0, 1, 3, 2))) for k, _ in memories],
+            axis=-1,
+        )
         logits = ops.cast(logits, "float32")  # (B, N, T, S)
         if bias is not None:
             logits = logits + bias
-        weights = ops.cast(ops.softmax(logits), values.dtype)
+        weights = ops.cast(ops.softmax(logits), memories[0][1].dtype)
         weights = self.dropout(weights, training=training)
-        return ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
+        start, mixed = 0, []
+        for keys, values in memories:
+            end = start + ops.shape(keys)[2]
+            part = weights if len(memories) == 1 else weights[..., start:end]
+            mixed.append(ops.matmul(part, values))
+            start = end
+        return ops.transpose(sum(mixed[1:], mixed[0]), (0, 2, 1, 3))
 
     def initial_state(
-        self, batch_size: Any, capacity: Any, num_hypotheses: int = 1
-    ) -> tuple[Any, Any]:
-        """Returns empty keys and values `(B * N, capacity, G * C/N)`."""
-        head_depth = self.depth // self.num_heads
-        shape = (batch_size * self.num_heads, capacity, num_hypotheses * head_depth)
-        return tuple(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2))
+        self, batch_size: Any, room: Any, num_hypotheses: int = 1
+    ) -> Memory:
+        """Returns the memory of no position, with room for the first `room`."""
+        heads = batch_size * self.num_heads
+        width = num_hypotheses * (self.depth // self.num_heads)
 
-    def step(
-        self, x: Any, state: tuple[Any, Any], cursor: Cursor
-    ) -> tuple[Any, tuple[Any, Any]]:
+        def zeros(length):
+            return ops.zeros((heads, length, width), dtype=self.compute_dtype)
+
+        return Memory(zeros(0), zeros(0), zeros(room), zeros(room))
+
+    def extend_state(self, memory: Memory, capacity: Any) -> Memory:
+        """Returns a full memory with room for `capacity` positions in all."""
+        heads, have, width = ops.shape(memory.keys)
+        have = have + ops.shape(memory.settled_keys)[1]
+        empty = ops.zeros((heads, capacity - have, width), dtype=memory.keys.dtype)
+        return Memory(
+            ops.concatenate([memory.settled_keys, memory.keys], axis=1),
+            ops.concatenate([memory.settled_values, memory.values], axis=1),
+            empty,
+            empty,
+        )
+
+    def step(self, x: Any, memory: Memory, cursor: Cursor) -> tuple[Any, Memory]:
         """Computes one position of causal self-attention, in inference.
 
         Args:
             x: `(R, C)`, the position's input.
-            state: Keys and values so far, from `initial_state` or the step before.
-            cursor: Which position it is; below the state's capacity.
+            memory: From `initial_state`, `extend_state` or the step before.
+            cursor: Which position it is; the memory has room for it.
 
         Returns:
-            `(R, C)` and the next state.
+            `(R, C)` and the next memory.
         """
-        heads, capacity, width = ops.shape(state[0])
+        heads, room, width = ops.shape(memory.keys)
+        settled = ops.shape(memory.settled_keys)[1]
         group = width // (self.depth // self.num_heads)  # G, a Python integer
-        here = ops.broadcast_to(cursor.position, (heads,))
+        here = ops.broadcast_to(cursor.position - settled, (heads,))
         here = ops.stack([ops.arange(heads, dtype="int32"), here], axis=1)
-        state = tuple(
-            ops.scatter_update(
-                memory, here, ops.cast(self._group(x, kernel, group), memory.dtype)
-            )
-            for kernel, memory in zip(
-                (self.key_kernel, self.value_kernel), state, strict=True
-            )
+
+        def write(kernel, recent):
+            new = ops.cast(self._group(x, kernel, group), recent.dtype)
+            return ops.scatter_update(recent, here, new)
+
+        memory = memory._replace(
+            keys=write(self.key_kernel, memory.keys),
+            values=write(self.value_kernel, memory.values),
         )
-        shape = (-1, self.num_heads, capacity * group, width // group)
-        keys, values = (ops.reshape(memory, shape) for memory in state)
-        bias = cursor.attention_bias(capacity, group)
-        return self.attend_step(x, keys, values, bias), state
+        pairs = [
+            (self._ungroup(keys, heads, group), self._ungroup(values, heads, group))
+            for keys, values in (memory[:2], memory[2:])
+        ]
+        bias = cursor.attention_bias(settled + room, group)
+        return self._attend_step(x, pairs, bias), memory
+
+    def _ungroup(self, memory, heads, group):
+        """`(B * N, L, G * C/N)` to `(B, N, L * G, C/N)`."""
+        shape = (
+            heads // self.num_heads,  # there may be nothing to infer it from
+            self.num_heads,
+            ops.shape(memory)[1] * group,
+            self.depth // self.num_heads,
+        )
+        return ops.reshape(memory, shape)
 
     def _group(self, x, kernel, group):
         """Projects `(R, C)`; joins an input's hypotheses: `(B * N, G * C/N)`."""
@@ -199,12 +227,16 @@ class MultiHeadAttention(keras.layers.Layer):
 
         Keys and values are of the B inputs: all hypotheses of one look at the same.
         """
+        return self._attend_step(x, [(keys, values)], bias)
+
+    def _attend_step(self, x, memories, bias):
         # As a matrix: a product with more axes takes several operations more.
+        batch = ops.shape(memories[0][0])[0]
         projected = ops.reshape(
             ops.matmul(x, self.query_kernel),
-            (ops.shape(keys)[0], -1, self.num_heads, self.depth // self.num_heads),
+            (batch, -1, self.num_heads, self.depth // self.num_heads),
         )
-        heads = self._mix(ops.transpose(projected, (0, 2, 1, 3)), keys, values, bias)
+        heads = self._mix(ops.transpose(projected, (0, 2, 1, 3)), memories, bias)
         heads = ops.reshape(heads, (-1, self.depth))
         return ops.cast(ops.matmul(heads, self.output_kernel), x.dtype)
 
@@ -223,184 +255,6 @@ class MultiHeadAttention(keras.layers.Layer):
             "num_heads": self.num_heads,
             "depth": self.depth,
             "dropout": self.dropout.rate,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-        }
-
-
-@keras.saving.register_keras_serializable(package="t2t_multimodel")
-class AttentionBlock(keras.layers.Layer):
-    """Targets look at themselves, then at the source.
-
-    Paper 2.2: timing signal, two convolution steps, self-attention of the past, then
-    attention over the source, whose keys and values have their own projections. The
-    output LN(x + attended) is that of T2T v1.0.3 (the paper shows it only in a
-    figure); the caller adds x once more.
-
-    Args:
-        num_heads: Number of heads N of both attentions.
-        depth: Depth C of the targets and of the output.
-        kernel_size: Taps of the two convolution steps, in positions.
-        dilations: Distance between taps of the two steps, in positions.
-        dropout: Fraction dropped of what was attended to, before the residual.
-        attention_dropout: Fraction of the attention weights dropped.
-        timing: Kind of the timing signal, see `timing_signal`.
-        self_residual: Ours: adds the mixed targets to the self-attention's output,
-            before it queries the source.
-        kernel_initializer: Initializer of all kernels.
-
-    Call arguments:
-        x: `(B, T, C)` targets.
-        source: `(B, S, C)` encoded source, of any depth.
-        source_padding_mask: `(B, S)` bool, False at padding, or `None`.
-        training: Whether to apply dropout.
-
-    Returns:
-        `(B, T, C)`.
-    """
-
-    def __init__(
-        self,
-        num_heads: int,
-        depth: int,
-        *,
-        kernel_size: int = 5,
-        dilations: tuple[int, int] = (1, 4),
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        timing: str = "interleaved",
-        self_residual: bool = False,
-        kernel_initializer="orthogonal",
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if len(dilations) != 2:
-            raise ValueError(f"dilations needs 2 numbers, got dilations={dilations}")
-        self.num_heads = num_heads
-        self.depth = depth
-        self.kernel_size = kernel_size
-        self.dilations = tuple(dilations)
-        self.attention_dropout = attention_dropout
-        self.timing = timing
-        self.self_residual = self_residual
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.steps = tuple(
-            ConvStep(
-                depth,
-                kernel_size,
-                dilation,
-                causal=True,
-                kernel_initializer=self.kernel_initializer.clone(),
-                dtype=self.dtype_policy,
-                name=f"step_{index}",
-            )
-            for index, dilation in enumerate(self.dilations)
-        )
-        self.self_attention = self._attention("self_attention")
-        self.source_attention = self._attention("source_attention")
-        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
-        self.norm = LayerNorm(dtype=self.dtype_policy, name="norm")
-
-    def _attention(self, name: str) -> MultiHeadAttention:
-        return MultiHeadAttention(
-            self.num_heads,
-            self.depth,
-            self.attention_dropout,
-            kernel_initializer=self.kernel_initializer.clone(),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def build(self, x_shape, source_shape):
-        if x_shape[-1] != self.depth:
-            raise ValueError(
-                f"the residual needs targets of depth {self.depth}, got targets of "
-                f"shape {tuple(x_shape)}"
-            )
-        for step in self.steps:
-            step.build(x_shape)
-        self.self_attention.build(x_shape, x_shape)
-        self.source_attention.build(x_shape, source_shape)
-        self.norm.build(x_shape)
-        self.built = True
-
-    def call(self, x, source, source_padding_mask=None, training=False):
-        signal = timing_signal(ops.shape(x)[1], self.depth, self.timing)
-        h = x + ops.cast(signal, x.dtype)
-        for step in self.steps:
-            h = step(h)
-        looked_at = self.self_attention(h, h, causal=True, training=training)
-        h = h + looked_at if self.self_residual else looked_at
-        attended = self.source_attention(
-            h, source, padding_mask=source_padding_mask, training=training
-        )
-        return self.norm(x + self.dropout(attended, training=training))
-
-    def project_source(
-        self, source: Any, source_padding_mask: Any = None
-    ) -> SourceMemory:
-        """Projects a source `(B, S, C)` for `step`; the mask is `(B, S)` bool."""
-        keys, values = self.source_attention.keys_and_values(source)
-        return SourceMemory(keys, values, padding_bias(source_padding_mask))
-
-    def initial_state(
-        self, batch_size: Any, capacity: Any, num_hypotheses: int = 1
-    ) -> AttentionState:
-        """Returns the state before the first of `capacity` positions."""
-        rows = batch_size * num_hypotheses
-        return AttentionState(
-            tuple(step.initial_state(rows) for step in self.steps),
-            *self.self_attention.initial_state(batch_size, capacity, num_hypotheses),
-        )
-
-    def extend_state(self, state: AttentionState, capacity: Any) -> AttentionState:
-        """Returns the state with room for `capacity` positions, not fewer than now."""
-        more = ((0, 0), (0, capacity - ops.shape(state.keys)[1]), (0, 0))
-        return state._replace(
-            keys=ops.pad(state.keys, more), values=ops.pad(state.values, more)
-        )
-
-    def step(
-        self, x: Any, state: AttentionState, source: SourceMemory, cursor: Cursor
-    ) -> tuple[Any, AttentionState]:
-        """Computes one position, in inference.
-
-        Args:
-            x: `(R, C)`, the position's target.
-            state: From `initial_state` or the step before.
-            source: From `project_source`, of the B inputs.
-            cursor: Which position it is; below the state's capacity.
-
-        Returns:
-            `(R, C)` and the next state.
-        """
-        signal = timing_signal(1, self.depth, self.timing, start=cursor.position)
-        h = x + ops.cast(signal, x.dtype)
-        steps = []
-        for step, step_state in zip(self.steps, state.steps, strict=True):
-            h, step_state = step.step(h, step_state, cursor)
-            steps.append(step_state)
-        looked_at, memory = self.self_attention.step(
-            h, (state.keys, state.values), cursor
-        )
-        h = h + looked_at if self.self_residual else looked_at
-        attended = self.source_attention.attend_step(h, *source)
-        return self.norm(x + attended), AttentionState(tuple(steps), *memory)
-
-    def compute_output_shape(
-        self, x_shape, source_shape, source_padding_mask_shape=None
-    ):
-        return x_shape
-
-    def get_config(self):
-        return super().get_config() | {
-            "num_heads": self.num_heads,
-            "depth": self.depth,
-            "kernel_size": self.kernel_size,
-            "dilations": self.dilations,
-            "dropout": self.dropout.rate,
-            "attention_dropout": self.attention_dropout,
-            "timing": self.timing,
-            "self_residual": self.self_residual,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 

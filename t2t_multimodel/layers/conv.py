@@ -118,27 +118,38 @@ class SeparableConv1D(keras.layers.Layer):
             mixed = mixed[:, :: self.strides]
         return ops.matmul(mixed, self.pointwise)
 
-    def initial_state(self, num_rows: Any) -> Any:
-        """Returns the state before the first position: `(history + 1, R, C)` zeros."""
-        shape = (self.history + 1, num_rows, self.depthwise.shape[1])
-        return ops.zeros(shape, dtype=self.compute_dtype)
+    def initial_state(self, num_rows: Any) -> tuple[Any, ...]:
+        """Returns the state before the first position, zeros.
 
-    def step(self, x: Any, state: Any, cursor: Cursor) -> tuple[Any, Any]:
+        One `(kernel_size - 1, R, C)` for each position of a dilation: the inputs a
+        dilation apart that the next position reads come first, then those that the
+        one after it reads, and so on.
+        """
+        shape = (self.kernel_size - 1, num_rows, self.depthwise.shape[1])
+        zeros = ops.zeros(shape, dtype=self.compute_dtype)
+        return (zeros,) * self.dilation
+
+    def step(
+        self, x: Any, state: tuple[Any, ...], cursor: Cursor
+    ) -> tuple[Any, tuple[Any, ...]]:
         """Computes one position of a causal convolution.
 
         Args:
             x: `(R, C)`, the position's input.
-            state: `(history + 1, R, C)`, the last inputs, a ring.
+            state: From `initial_state` or the step before.
             cursor: Which position it is.
 
         Returns:
             `(R, F)` and the next state.
         """
-        state = cursor.write(state, x)
-        lags = np.arange(self.history, -1, -self.dilation)
-        taps = cursor.read(state, lags)  # (kernel_size, R, C)
+        before, *others = state
+        x = ops.cast(x, before.dtype)[None]
+        lags = self.dilation * np.arange(self.kernel_size - 1, 0, -1)
+        taps = ops.concatenate([cursor.own_past(before, lags), x])
         mixed = ops.sum(ops.multiply(taps, self.depthwise[:, None]), axis=0)
-        return ops.cast(ops.matmul(mixed, self.pointwise), state.dtype), state
+        y = ops.cast(ops.matmul(mixed, self.pointwise), before.dtype)
+        # Taking turns moves nothing; only this position's inputs are written anew.
+        return y, (*others, ops.concatenate([before, x])[1:])
 
     def compute_output_shape(self, input_shape):
         batch, length, _ = input_shape

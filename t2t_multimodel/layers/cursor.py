@@ -25,21 +25,21 @@ class Cursor(NamedTuple):
     ancestors: Any
 
     @classmethod
-    def first(cls, batch_size: Any, capacity: Any, num_hypotheses: int = 1) -> Self:
+    def first(cls, batch_size: Any, room: Any, num_hypotheses: int = 1) -> Self:
         """Returns the cursor at position 0.
 
         Args:
             batch_size: B.
-            capacity: Positions that there is room for, until `extended`.
+            room: Positions that there is room for, until `extended`.
             num_hypotheses: G.
         """
         zero = ops.zeros((), dtype="int32")
         if num_hypotheses == 1:
             return cls(zero, ())
-        return cls(zero, _own_rows(capacity, batch_size * num_hypotheses))
+        return cls(zero, _own_rows(room, batch_size * num_hypotheses))
 
     def extended(self, capacity: Any) -> Self:
-        """Returns the cursor with room for `capacity` positions, not fewer than now."""
+        """Returns the cursor with room for `capacity` positions in all."""
         if isinstance(self.ancestors, tuple):
             return self
         have, rows = ops.shape(self.ancestors)
@@ -59,32 +59,23 @@ class Cursor(NamedTuple):
             ancestors=ops.where(past, inherited, _own_rows(capacity, rows))
         )
 
-    def write(self, ring: Any, x: Any) -> Any:
-        """Returns a ring with the position's `(R, C)` in it; see `read`."""
-        slot = self.position % ring.shape[0]
-        return ops.scatter_update(ring, slot[None, None], ops.cast(x, ring.dtype)[None])
-
-    def read(self, ring: Any, lags: np.ndarray) -> Any:
-        """Reads each row's past.
+    def own_past(self, memory: Any, lags: np.ndarray) -> Any:
+        """Returns what each row continues, of what all rows remember.
 
         Args:
-            ring: `(slots, R, C)`; position p is in slot p modulo `slots`, and what was
-                before the first position is 0.
-            lags: `(L,)` how many positions back, below `slots`.
+            memory: `(L, R, C)`, by the row that computed it; zeros before position 0.
+            lags: `(L,)` how many positions back each is, positive.
 
         Returns:
-            `(L, R, C)`.
+            `(L, R, C)`, by the row that continues it.
         """
-        slots = ring.shape[0]
-        positions = self.position - ops.convert_to_tensor(lags.astype("int32"))
-        # The remainder of the positions before the first is that of unwritten slots.
-        slot = (positions + slots) % slots
         if isinstance(self.ancestors, tuple):
-            return ops.take(ring, slot, axis=0)
+            return memory
+        positions = self.position - ops.convert_to_tensor(lags.astype("int32"))
         rows = ops.take(self.ancestors, ops.maximum(positions, 0), axis=0)  # (L, R)
-        count = ops.shape(ring)[1]
-        flat = ops.reshape(ring, (-1, ring.shape[2]))
-        return ops.take(flat, slot[:, None] * count + rows, axis=0)
+        length, count, depth = ops.shape(memory)
+        first = ops.arange(length, dtype="int32")[:, None] * count
+        return ops.take(ops.reshape(memory, (-1, depth)), first + rows, axis=0)
 
     def attention_bias(self, capacity: Any, num_hypotheses: int) -> Any:
         """Returns what to add to logits so that each row sees its own past only.

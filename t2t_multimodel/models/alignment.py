@@ -67,9 +67,9 @@ class PositionalAlignment(keras.layers.Layer):
             count = ops.maximum(ops.sum(real, axis=1), 1)[:, None, None]
         return self.mean_projection(total / count), self.aligned_projection(source)
 
-    def initial_state(self, batch_size, capacity, num_hypotheses=1):
+    def initial_state(self, batch_size, room, num_hypotheses=1):
         """Returns nothing: what was before does not matter."""
-        del batch_size, capacity, num_hypotheses
+        del batch_size, room, num_hypotheses
         return ()
 
     def extend_state(self, state, capacity):

@@ -57,16 +57,16 @@ class Mixer(keras.layers.Layer):
         """Returns what `step` reads of a source `(B, S, C)`, computed once."""
         return self.attention.project_source(source, source_padding_mask)
 
-    def initial_state(self, batch_size, capacity, num_hypotheses=1):
-        """Returns the state before the first of `capacity` positions."""
+    def initial_state(self, batch_size, room, num_hypotheses=1):
+        """Returns the state before the first of `room` positions."""
         rows = batch_size * num_hypotheses
         return (
-            self.attention.initial_state(batch_size, capacity, num_hypotheses),
+            self.attention.initial_state(batch_size, room, num_hypotheses),
             tuple(block.initial_state(rows) for block in self.blocks),
         )
 
     def extend_state(self, state, capacity):
-        """Returns the state with room for `capacity` positions, not fewer than now."""
+        """Returns a full state with room for `capacity` positions in all."""
         attention, blocks = state
         return self.attention.extend_state(attention, capacity), blocks
 
@@ -167,19 +167,19 @@ class Decoder(keras.layers.Layer):
             for attention in self.attentions
         )
 
-    def initial_state(self, batch_size, capacity, num_hypotheses=1):
-        """Returns the state before the first of `capacity` positions."""
+    def initial_state(self, batch_size, room, num_hypotheses=1):
+        """Returns the state before the first of `room` positions."""
         rows = batch_size * num_hypotheses
         return tuple(
             (
                 block.initial_state(rows),
-                attention.initial_state(batch_size, capacity, num_hypotheses),
+                attention.initial_state(batch_size, room, num_hypotheses),
             )
             for block, attention in zip(self.blocks, self.attentions, strict=True)
         )
 
     def extend_state(self, state, capacity):
-        """Returns the state with room for `capacity` positions, not fewer than now."""
+        """Returns a full state with room for `capacity` positions in all."""
         return tuple(
             (block_state, attention.extend_state(attention_state, capacity))
             for attention, (block_state, attention_state) in zip(

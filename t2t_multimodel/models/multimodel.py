@@ -180,24 +180,22 @@ class MultiModel(keras.Model):
             *attended
         )
 
-    def initial_state(
-        self, batch_size, capacity, num_hypotheses: int = 1
-    ) -> DecodingState:
+    def initial_state(self, batch_size, room, num_hypotheses: int = 1) -> DecodingState:
         """Returns the state before the first symbol.
 
         Args:
             batch_size: Number of inputs B.
-            capacity: Symbols that there is room for, until `extend_state`.
+            room: Symbols that there is room for, until `extend_state`.
             num_hypotheses: Outputs a search follows for each input, G.
         """
         return DecodingState(
-            Cursor.first(batch_size, capacity, num_hypotheses),
-            self.mixer.initial_state(batch_size, capacity, num_hypotheses),
-            self.decoder.initial_state(batch_size, capacity, num_hypotheses),
+            Cursor.first(batch_size, room, num_hypotheses),
+            self.mixer.initial_state(batch_size, room, num_hypotheses),
+            self.decoder.initial_state(batch_size, room, num_hypotheses),
         )
 
     def extend_state(self, state: DecodingState, capacity) -> DecodingState:
-        """Returns the state with room for `capacity` symbols, not fewer than now."""
+        """Returns a full state with room for `capacity` symbols in all."""
         return DecodingState(
             state.cursor.extended(capacity),
             self.mixer.extend_state(state.mixer, capacity),
