@@ -7,6 +7,7 @@ from keras import ops
 
 from t2t_multimodel.layers.cursor import MASKED, Cursor
 from t2t_multimodel.layers.dropout import Dropout
+from t2t_multimodel.layers.observation import observe
 
 
 class Memory(NamedTuple):
@@ -139,6 +140,7 @@ class MultiHeadAttention(keras.layers.Layer):
         if bias is not None:
             logits = logits + bias
         weights = ops.cast(ops.softmax(logits), memories[0][1].dtype)
+        observe(self, "attention", weights)
         weights = self.dropout(weights, training=training)
         start, mixed = 0, []
         for keys, values in memories:
