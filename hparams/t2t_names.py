@@ -6,11 +6,11 @@ test holds it against `HParams`.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
-SAME = "same"
-RENAMED = "renamed"
-LEFT_OUT = "left out"
+SAME: Final = "same"
+RENAMED: Final = "renamed"
+LEFT_OUT: Final = "left out"
 Fate = Literal["same", "renamed", "left out"]
 
 

@@ -1,13 +1,13 @@
 """What became of a flag of T2T's: one row of the table."""
 
 import dataclasses
-from typing import Literal
+from typing import Final, Literal
 
-SAME = "same"
-RENAMED = "renamed"
-NOT_YET = "not offered yet"
-LEFT_OUT = "left out"
-DIFFERENT = "something else"
+SAME: Final = "same"
+RENAMED: Final = "renamed"
+NOT_YET: Final = "not offered yet"
+LEFT_OUT: Final = "left out"
+DIFFERENT: Final = "something else"
 Fate = Literal["same", "renamed", "not offered yet", "left out", "something else"]
 
 V1_4 = "v1.4.4"
