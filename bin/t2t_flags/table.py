@@ -38,7 +38,8 @@ STANDS_FOR: Mapping[str, tuple[str, ...]] = {
 """Our programs to those of T2T whose flags their users know; the first is its own."""
 
 OTHER_PROGRAMS: Mapping[str, str] = {
-    "t2t-query-server": NOT_YET,
+    "t2t-query-server": "t2t-mm-query, with --server, --servable_name, --problem, "
+    "--inputs_once and --timeout_secs as T2T's; it needs no --data_dir",
     "t2t-translate-all": "left out: call t2t-mm-decoder with each folder "
     "--checkpoint_path=RUN/model.ckpt-STEP",
     "t2t-make-tf-configs": f"{NOT_YET}: a run is one process on one device",
