@@ -104,6 +104,17 @@ def define_shared(flag_values: flags.FlagValues) -> None:
     )
 
 
+def run_folder(flag_values: flags.FlagValues) -> pathlib.Path:
+    """Returns the folder of the trained run that `--output_dir` names.
+
+    Raises:
+        UserError: If it is not given.
+    """
+    if not flag_values.output_dir:
+        raise UserError("--output_dir is missing; give the folder of a trained run")
+    return pathlib.Path(flag_values.output_dir).expanduser()
+
+
 def import_problems(usr_dir: str, problem_files: Sequence[str]) -> None:
     """Imports all that registers names: ours, the user's package, problem files.
 

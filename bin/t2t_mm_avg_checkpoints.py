@@ -1,5 +1,6 @@
 """t2t-mm-avg-checkpoints: write the mean of a run's checkpoints."""
 
+import functools
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -27,9 +28,7 @@ def define_flags() -> flags.FlagValues:
     """Returns the program's flags; names are those of T2T's avg_checkpoints."""
     values = flags.FlagValues()
     command_line.define_shared(values)
-
-    def string(name: str, default: str, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=values)
+    string = functools.partial(flags.DEFINE_string, flag_values=values)
 
     string("output_dir", "", "Folder of the trained run.")
     flags.DEFINE_integer(
@@ -62,13 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def average(values: flags.FlagValues) -> int:
     """Does what the flags say; returns the exit status."""
-    if not values.output_dir:
-        raise UserError("--output_dir is missing; give the folder of a trained run")
+    output_dir = command_line.run_folder(values)
     if values.checkpoints and values.num_last_checkpoints is not None:
         raise UserError("give --checkpoints or --num_last_checkpoints, not both")
     from t2t_multimodel.training.run_directory import read_run
 
-    output_dir = pathlib.Path(values.output_dir).expanduser()
     averaged_dir = pathlib.Path(values.averaged_dir or output_dir / "averaged")
     run = read_run(output_dir)
 

@@ -1,5 +1,6 @@
 """t2t-mm-bleu: BLEU of a file of translations, sacreBLEU's and T2T's own."""
 
+import functools
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -23,9 +24,7 @@ def define_flags() -> flags.FlagValues:
     """Returns the program's flags; names and meanings are those of t2t-bleu."""
     values = flags.FlagValues()
     command_line.define_shared(values)
-
-    def string(name: str, default: str, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=values)
+    string = functools.partial(flags.DEFINE_string, flag_values=values)
 
     string("translation", "", "File of the outputs, UTF-8, a line each.")
     flags.DEFINE_multi_string(

@@ -1,5 +1,6 @@
 """t2t-mm-datagen: write vocabularies and shards of problems into a data folder."""
 
+import functools
 import os
 import pathlib
 import sys
@@ -25,9 +26,7 @@ def define_flags() -> flags.FlagValues:
     """Returns the program's flags; names and defaults are those of t2t-datagen."""
     values = flags.FlagValues()
     command_line.define_shared(values)
-
-    def string(name: str, default: str, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=values)
+    string = functools.partial(flags.DEFINE_string, flag_values=values)
 
     string("data_dir", "", "Folder that the data is written to.")
     string(

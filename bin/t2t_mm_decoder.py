@@ -1,5 +1,6 @@
 """t2t-mm-decoder: decode files, splits or typed lines with a trained run."""
 
+import functools
 import importlib.util
 import pathlib
 import sys
@@ -34,9 +35,7 @@ def define_flags() -> flags.FlagValues:
     """Returns the program's flags; names and meanings are those of t2t-decoder."""
     values = flags.FlagValues()
     command_line.define_shared(values)
-
-    def string(name: str, default: str, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=values)
+    string = functools.partial(flags.DEFINE_string, flag_values=values)
 
     string("output_dir", "", "Folder of the trained run.")
     string(
@@ -98,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def decode(values: flags.FlagValues) -> int:
     """Does what the flags say; returns the exit status."""
+    output_dir = command_line.run_folder(values)
     _check_flags(values)
     from t2t_multimodel.decoding.decode_hparams import DecodeHParams
     from t2t_multimodel.training.run_directory import read_run
@@ -108,7 +108,7 @@ def decode(values: flags.FlagValues) -> int:
         raise UserError(
             "--eval_examples and num_samples of --decode_hparams are the same; give one"
         )
-    run = read_run(pathlib.Path(values.output_dir).expanduser())
+    run = read_run(output_dir)
     names = chosen_problems(run, values.problems)
     if values.decode_from_file and len(names) > 1:
         raise UserError(
@@ -267,8 +267,6 @@ def score_splits(
 
 
 def _check_flags(values: flags.FlagValues) -> None:
-    if not values.output_dir:
-        raise UserError("--output_dir is missing; give the folder of a trained run")
     if values.decode_interactive and values.decode_from_file:
         raise UserError("give --decode_interactive or --decode_from_file, not both")
     if values.decode_interactive and values.decode_to_file:

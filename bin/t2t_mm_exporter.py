@@ -1,5 +1,6 @@
 """t2t-mm-exporter: write a trained run as a SavedModel for TensorFlow Serving."""
 
+import functools
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -8,7 +9,6 @@ from absl import flags
 
 from t2t_multimodel.bin import command_line
 from t2t_multimodel.bin.t2t_mm_decoder import chosen_problems
-from t2t_multimodel.errors import UserError
 
 PROGRAM = "t2t-mm-exporter"
 DESCRIPTION = """Writes a trained run as a SavedModel: raw texts, images and sounds in.
@@ -24,9 +24,7 @@ def define_flags() -> flags.FlagValues:
     """Returns the program's flags; names and meanings are those of t2t-exporter."""
     values = flags.FlagValues()
     command_line.define_shared(values)
-
-    def string(name: str, default: str, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=values)
+    string = functools.partial(flags.DEFINE_string, flag_values=values)
 
     string("output_dir", "", "Folder of the trained run.")
     string(
@@ -59,14 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def export(values: flags.FlagValues) -> int:
     """Does what the flags say; returns the exit status."""
-    if not values.output_dir:
-        raise UserError("--output_dir is missing; give the folder of a trained run")
+    output_dir = command_line.run_folder(values)
     from t2t_multimodel.export import fixed_hparams
     from t2t_multimodel.training.run_directory import read_run
 
     # All that can be wrong is looked at before TensorFlow is loaded.
     hparams = fixed_hparams.parse(values.decode_hparams)
-    output_dir = pathlib.Path(values.output_dir).expanduser()
     run = read_run(output_dir)
     names = chosen_problems(run, values.problems)
     export_dir = pathlib.Path(values.export_dir or output_dir / "export").expanduser()

@@ -1,5 +1,6 @@
 """t2t-mm-query: send a line, an image or a sound to a running TensorFlow Serving."""
 
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -24,9 +25,7 @@ def define_flags() -> flags.FlagValues:
     """Returns the program's flags; names and meanings are those of t2t-query-server."""
     values = flags.FlagValues()
     command_line.define_shared(values)
-
-    def string(name: str, default: str, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=values)
+    string = functools.partial(flags.DEFINE_string, flag_values=values)
 
     string("server", "localhost:8501", "host:port of the REST interface.")
     string("servable_name", "", "Name of the model on the server.")

@@ -1,6 +1,7 @@
 """t2t-mm-trainer: learn problems together, or evaluate what was learned."""
 
 import contextlib
+import functools
 import logging
 import os
 import pathlib
@@ -31,9 +32,7 @@ def define_flags() -> flags.FlagValues:
     """Returns the program's flags; names are those of t2t-trainer."""
     values = flags.FlagValues()
     command_line.define_shared(values)
-
-    def string(name: str, default: str, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=values)
+    string = functools.partial(flags.DEFINE_string, flag_values=values)
 
     def integer(name: str, default: int, help_text: str) -> None:
         flags.DEFINE_integer(name, default, help_text, flag_values=values)

@@ -1,8 +1,9 @@
 """What a problem is: two features, a source of examples, and its metrics."""
 
 import abc
+import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from t2t_multimodel.data.features import Feature, Text, Vocabulary
@@ -13,7 +14,46 @@ SPLITS = ("train", "dev", "test")
 """Names of the splits, as they stand in shard names (T2T's `dev` is validation)."""
 
 RawExample = Mapping[str, Any]
-"""`{"inputs": ..., "targets": ...}`, each as its feature says."""
+"""`{"inputs": ..., "targets": ...}`, each as its feature says.
+
+A value may be a function without arguments that returns it, or raises `UserError`: it
+is called only for an example that is written, so that one process of several need not
+read the files of the others. A key `"place"` may tell where the example stands.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class BadExample:
+    """An example that cannot be used, yielded in its place.
+
+    Args:
+        place: File, and line or number in it.
+        reason: What is wrong, and what was expected.
+    """
+
+    place: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Files that a problem is made from, and whether they are there.
+
+    Args:
+        what: Their name, such as "newstest2013".
+        splits: Splits made from them.
+        where: Where to get them.
+        licence: Under which licence.
+        layout: Where the problem looks for them.
+        missing: What is not there, a line each; nothing if it is complete.
+    """
+
+    what: str
+    splits: tuple[str, ...]
+    where: str
+    licence: str
+    layout: str
+    missing: tuple[str, ...] = ()
 
 
 class Problem(abc.ABC):
@@ -31,6 +71,7 @@ class Problem(abc.ABC):
             the batch size (T2T's `batch_size_multiplier`, v1.0.x).
         num_shards: Shards per split.
         source: Where the data comes from and under which licence, one line.
+        known_sizes: Examples per split of the whole corpus, where that is known.
     """
 
     name: str = ""
@@ -40,12 +81,15 @@ class Problem(abc.ABC):
     batch_size_multiplier: int = 1
     num_shards: Mapping[str, int] = {"train": 10, "dev": 1, "test": 1}
     source: str = ""
+    known_sizes: Mapping[str, int] = {}
 
     @abc.abstractmethod
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
-    ) -> Iterator[RawExample]:
+    ) -> Iterator[RawExample | BadExample]:
         """Yields the raw examples of a split, the same ones for the same seed.
+
+        One that cannot be used is yielded as a `BadExample`, in its place.
 
         Args:
             split: One of `SPLITS`.
@@ -56,9 +100,21 @@ class Problem(abc.ABC):
             UserError: If a source is missing or broken.
         """
 
+    def sources(self, tmp_dir: pathlib.Path) -> Sequence[Source]:
+        """Returns what the problem is made from; nothing if it needs no files."""
+        del tmp_dir
+        return ()
+
+    def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int | None:
+        """Returns how many examples the sources hold, `None` if only making tells."""
+        del split, tmp_dir
+        return None
+
     def vocabulary_texts(self, tmp_dir: pathlib.Path) -> Iterator[str]:
         """Yields training texts to build a vocabulary from that has no own source."""
         for example in self.examples("train", tmp_dir=tmp_dir, seed=0):
+            if isinstance(example, BadExample):
+                continue
             for key, feature in (("inputs", self.inputs), ("targets", self.targets)):
                 if isinstance(feature, Text):
                     yield example[key]
@@ -115,13 +171,26 @@ class ReversedProblem(Problem):
         self.batch_size_multiplier = base.batch_size_multiplier
         self.num_shards = base.num_shards
         self.source = base.source
+        self.known_sizes = base.known_sizes
 
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
-    ) -> Iterator[RawExample]:
+    ) -> Iterator[RawExample | BadExample]:
         """Yields the base's examples, sides exchanged."""
         for example in self.base.examples(split, tmp_dir=tmp_dir, seed=seed):
-            yield {"inputs": example["targets"], "targets": example["inputs"]}
+            if isinstance(example, BadExample):
+                yield example
+                continue
+            sides = {"inputs": example["targets"], "targets": example["inputs"]}
+            yield {**example, **sides}
+
+    def sources(self, tmp_dir: pathlib.Path) -> Sequence[Source]:
+        """Returns the base's sources."""
+        return self.base.sources(tmp_dir)
+
+    def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int | None:
+        """Returns the base's count."""
+        return self.base.count_examples(split, tmp_dir)
 
     @property
     def data_name(self) -> str:

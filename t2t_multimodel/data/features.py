@@ -3,12 +3,13 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError, unknown
 
-AUGMENTATIONS = ("none", "flip", "crop", "inception")
+Augmentation = Literal["none", "flip", "crop", "inception"]
+AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
 """Ways to vary training pictures; `augmentation.augment` says what they do."""
 
 
@@ -70,7 +71,7 @@ class Image:
     height_px: int
     width_px: int
     channels: int = 3
-    augmentation: Literal["none", "flip", "crop", "inception"] = "none"
+    augmentation: Augmentation = "none"
     kind: ClassVar[Literal["image"]] = "image"
     space: ClassVar[SpaceId] = SpaceId.IMAGE
 

@@ -9,12 +9,10 @@ from t2t_multimodel.decoding.walk import Choice, log_probs_of, walk
 from t2t_multimodel.models.multimodel import Encoded, MultiModel
 
 
-def greedy_ids(
+def greedy_ids_and_log_probs(
     model: MultiModel, encoded: Encoded, problem: str, max_lengths: tf.Tensor
-) -> tf.Tensor:
-    """Returns the ids of greedy decoding; runs in a graph, also an exported one.
-
-    Padding is never chosen: it is no symbol, and no loss teaches the model so.
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes greedily; runs in a graph, also an exported one.
 
     Args:
         model: The model.
@@ -24,20 +22,15 @@ def greedy_ids(
 
     Returns:
         `(B, T)` int32, EOS included where a row came to it, 0 after its end; T is
-        what the longest row needed.
+        what the longest row needed; and `(B,)` float32, the log-probability that the
+        model gives them.
     """
-    return greedy_ids_and_log_probs(model, encoded, problem, max_lengths)[0]
+    return one_by_one(model, encoded, problem, max_lengths, likeliest)
 
 
-def greedy_ids_and_log_probs(
-    model: MultiModel, encoded: Encoded, problem: str, max_lengths: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the ids, see `greedy_ids`, and `(B,)` float32 sums of their logs."""
-
-    def choose(position: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        return tf.argmax(logits, axis=-1, output_type=tf.int32)
-
-    return one_by_one(model, encoded, problem, max_lengths, choose)
+def likeliest(position: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns `(R,)` int32, the best symbols of `(R, V)` scores of a position."""
+    return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
 
 def one_by_one(

@@ -13,8 +13,8 @@ from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.decoding.decoder import Decoder
 from t2t_multimodel.decoding.raw_inputs import batch_inputs
 from t2t_multimodel.decoding.streaming import Streamer
-from t2t_multimodel.decoding.traced import features_signature
-from t2t_multimodel.layers.observation import observing
+from t2t_multimodel.decoding.traced import features_signature, tensors
+from t2t_multimodel.layers.observation import Observation, observing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Observer:
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
         self._streamer = Streamer(decoder.model)
-        self._layers: dict[str, list[str]] = {}
+        self._shown: dict[str, list[Observation]] = {}
         self._functions: dict[str, Any] = {}
 
     def look_into(self, problem: str, prepared: np.ndarray) -> Insight:
@@ -70,21 +70,21 @@ class Observer:
         if described.targets.kind == "text":
             most = self.decoder.max_length(problem, prepared)
             ids = [*self._streamer.ids(features, problem, problem, most), EOS_ID]
-        tensors = {name: tf.convert_to_tensor(v) for name, v in features.items()}
         grid, values = self._function(problem)(
-            tensors, tf.constant([ids], tf.int32, shape=(1, len(ids)))
+            tensors(features), tf.constant([ids], tf.int32, shape=(1, len(ids)))
         )
-        seen = dict(
-            zip(self._layers[problem], (v.numpy()[0] for v in values), strict=True)
-        )
+        shown = [
+            observation._replace(values=value.numpy()[0])
+            for observation, value in zip(self._shown[problem], values, strict=True)
+        ]
         return Insight(
             problem,
             prepared,
             _names(self.decoder, described.inputs, prepared),
             _names(self.decoder, described.targets, ids),
             tuple(int(side) for side in grid),
-            {path: seen[path] for path in seen if path.endswith("source_attention")},
-            {path: seen[path] for path in seen if path.endswith("moe")},
+            {o.layer: o.values for o in shown if o.layer.endswith("source_attention")},
+            {o.layer: o.values for o in shown if o.kind == "experts"},
         )
 
     def _function(self, problem: str) -> Any:
@@ -97,7 +97,7 @@ class Observer:
                     encoded = model.encode(features, problem)
                     if not spec.is_classification:
                         model.decode(ids, encoded, problem)
-                self._layers[problem] = [observation.layer for observation in seen]
+                self._shown[problem] = seen
                 return encoded.grid, [observation.values for observation in seen]
 
             self._functions[problem] = tf.function(

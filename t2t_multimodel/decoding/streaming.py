@@ -7,11 +7,10 @@ import tensorflow as tf
 
 from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.data.text_encoder import TextEncoder
-from t2t_multimodel.decoding.traced import features_signature
-from t2t_multimodel.decoding.walk import without_padding
+from t2t_multimodel.decoding.greedy import likeliest
+from t2t_multimodel.decoding.traced import features_signature, tensors
+from t2t_multimodel.decoding.walk import ROOM_POSITIONS, without_padding
 from t2t_multimodel.models.multimodel import MultiModel
-
-_ROOM_POSITIONS = 32
 
 
 class Streamer:
@@ -40,13 +39,12 @@ class Streamer:
             outputs_of: Problem with text targets whose outputs are wanted.
             max_length: Most symbols.
         """
-        tensors = {name: tf.convert_to_tensor(v) for name, v in features.items()}
-        source, state = self._beginning(inputs_of)(tensors)
+        source, state = self._beginning(inputs_of)(tensors(features))
         step = self._stepping(outputs_of)
         last = tf.zeros([1], tf.int32)
         for position in range(max_length):
-            if position % _ROOM_POSITIONS == 0:
-                state = self.model.extend_state(state, position + _ROOM_POSITIONS)
+            if position % ROOM_POSITIONS == 0:
+                state = self.model.extend_state(state, position + ROOM_POSITIONS)
             last, state = step(last, state, source)
             symbol = int(last.numpy()[0])
             if symbol == EOS_ID:
@@ -73,8 +71,8 @@ class Streamer:
 
             def step(last, state, source):
                 logits, state = model.step(last, state, source, problem)
-                ids = tf.argmax(without_padding(logits), -1, output_type=tf.int32)
-                return ids, state
+                last = likeliest(state.cursor.position, without_padding(logits))
+                return last, state
 
             self._step[problem] = tf.function(
                 step, reduce_retracing=True, autograph=False

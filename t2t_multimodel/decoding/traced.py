@@ -55,7 +55,7 @@ class TracedModel:
             input_numbers = np.arange(len(max_lengths))
         numbers = (max_lengths, input_numbers)
         result = self._function(inputs_of or problem, problem)(
-            _tensors(features), *(tf.constant(n, tf.int32) for n in numbers)
+            tensors(features), *(tf.constant(n, tf.int32) for n in numbers)
         )
         return SearchResult(*(tensor.numpy() for tensor in result))
 
@@ -74,7 +74,7 @@ class TracedModel:
             inputs_of: Problem whose inputs they are, if another one's.
         """
         function = self._function(inputs_of or problem, problem)
-        return function(_tensors(features)).numpy()
+        return function(tensors(features)).numpy()
 
     def _function(self, inputs_of: str, problem: str) -> Callable[..., Any]:
         route = (inputs_of, problem)
@@ -105,7 +105,8 @@ class TracedModel:
         return self._functions[route]
 
 
-def _tensors(features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+def tensors(features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """Returns a batch of NumPy arrays as tensors."""
     return {name: tf.convert_to_tensor(value) for name, value in features.items()}
 
 

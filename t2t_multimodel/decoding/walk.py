@@ -8,8 +8,9 @@ import tensorflow as tf
 from t2t_multimodel.data.reserved_ids import PAD_ID
 from t2t_multimodel.models.multimodel import Encoded, MultiModel
 
-# Few enough to be written anew at each, many enough for the rest to stay.
-_ROOM_POSITIONS = 16
+ROOM_POSITIONS = 16
+"""Positions that a state grows by: few enough to be written anew at each of them,
+many enough for the rest to stay."""
 
 
 class Choice(NamedTuple):
@@ -68,7 +69,7 @@ def walk(
         return tf.logical_and(position < longest, goes_on(position, carry))
 
     def extend(position, room, state, ids, carry):
-        room = tf.minimum(longest, room + _ROOM_POSITIONS)
+        room = tf.minimum(longest, room + ROOM_POSITIONS)
         state = model.extend_state(state, room)
 
         def fits(position, state, ids, carry):

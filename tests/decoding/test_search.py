@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.decoding.greedy import greedy_ids
+from t2t_multimodel.decoding.greedy import greedy_ids_and_log_probs
 from t2t_multimodel.decoding.traced import TracedModel, until_eos
 from tests.decoding.searched_model import (
     DECODED,
@@ -50,7 +50,9 @@ def test_greedy_equals_brute_force(name):
 def test_greedy_ids_are_those_of_the_search():
     model, features = model_of(), inputs_of("translate")
     limits = tf.constant([9, 14, 11])
-    ids = greedy_ids(model, model.encode(features, "translate"), "translate", limits)
+    ids, _ = greedy_ids_and_log_probs(
+        model, model.encode(features, "translate"), "translate", limits
+    )
     searched = traced().search(features, "translate", limits.numpy())
     np.testing.assert_array_equal(ids, searched.ids[:, 0])
 
