@@ -1,13 +1,16 @@
 """What a problem is: two features, a source of examples, and its metrics."""
 
 import abc
+import contextlib
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from t2t_multimodel.data.features import Feature, Text, Vocabulary
 from t2t_multimodel.data.spaces import SpaceId
+from t2t_multimodel.errors import UserError
 from t2t_multimodel.registry import PROBLEMS
 
 SPLITS = ("train", "dev", "test")
@@ -20,6 +23,41 @@ A value may be a function without arguments that returns it, or raises `UserErro
 is called only for an example that is written, so that one process of several need not
 read the files of the others. A key `"place"` may tell where the example stands.
 """
+
+
+def materialise(value: Any) -> Any:
+    """Returns a value of a raw example, made now if it is a function.
+
+    Raises:
+        UserError: If what it is made from cannot be read.
+    """
+    try:
+        return value() if callable(value) else value
+    except OSError as error:
+        named = f" {error.filename}" if error.filename else ""
+        raise UserError(f"cannot read{named}: {error.strerror or error}") from None
+
+
+class LazyExample(Mapping[str, Any]):
+    """A raw example that is made whole when it is first looked at.
+
+    For problems whose two sides are made together, such as a picture and its label.
+
+    Args:
+        make: Returns the example; called once.
+    """
+
+    def __init__(self, make: Callable[[], RawExample]) -> None:
+        self._make = functools.cache(make)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._make()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make())
+
+    def __len__(self) -> int:
+        return len(self._make())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +155,9 @@ class Problem(abc.ABC):
                 continue
             for key, feature in (("inputs", self.inputs), ("targets", self.targets)):
                 if isinstance(feature, Text):
-                    yield example[key]
+                    # Whether a bad text is skipped is decided when it is written.
+                    with contextlib.suppress(UserError):
+                        yield materialise(example[key])
 
     @property
     def data_name(self) -> str:

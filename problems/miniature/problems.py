@@ -1,5 +1,6 @@
 """The tasks of the miniature world, and the group `mini8` of the paper's eight."""
 
+import functools
 import pathlib
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +10,12 @@ from t2t_multimodel.data.features import Audio, ClassLabel, Image, Text, Vocabul
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.problems.miniature import captions, rendering, speech, world
 from t2t_multimodel.problems.miniature.scene import SIZE_PX
-from t2t_multimodel.problems.problem import Problem, RawExample, register_reversed
+from t2t_multimodel.problems.problem import (
+    LazyExample,
+    Problem,
+    RawExample,
+    register_reversed,
+)
 from t2t_multimodel.registry import PROBLEM_GROUPS, register_problem
 
 NUM_SENTENCES = {"train": 12_000, "dev": 500, "test": 500}
@@ -88,13 +94,19 @@ class MiniatureProblem(Problem):
         """Returns the example made from number `index` of the world."""
         raise NotImplementedError
 
+    def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int:
+        """Returns how many are made; `tmp_dir` is not used."""
+        del tmp_dir
+        return self.num_examples[split]
+
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
     ) -> Iterator[RawExample]:
         """Yields the examples of a split; `tmp_dir` is not used."""
         del tmp_dir
         for index in range(self.num_examples[split]):
-            yield self.example(split, self.first_index + index, seed)
+            number = self.first_index + index
+            yield LazyExample(functools.partial(self.example, split, number, seed))
 
 
 @register_problem("image_mini")

@@ -6,7 +6,6 @@ generated; a reversed problem reads the same record with the sides exchanged.
 """
 
 import dataclasses
-import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,12 @@ from t2t_multimodel.data import audio_features, augmentation, wav_bytes
 from t2t_multimodel.data.features import Audio, Feature, Image
 from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import Problem
+from t2t_multimodel.problems.problem import (
+    BadExample,
+    Problem,
+    RawExample,
+    materialise,
+)
 
 SIDES = ("inputs", "targets")
 _LABEL_KEY = "image/class/label"
@@ -32,12 +36,15 @@ class StoredSide:
         feature: What it is.
         key: Key of the ids, the label or the samples.
         prefix: Before the keys of an image or sound, where two would collide.
+        says_what: `"image"` or `"audio"` if it is a text about one, which must not be
+            empty; an empty line in a text corpus is an empty line.
     """
 
     name: str
     feature: Feature
     key: str
     prefix: str = ""
+    says_what: str = ""
 
 
 def stored_features(problem: Problem) -> tuple[Feature, Feature]:
@@ -60,12 +67,15 @@ def stored_sides(problem: Problem) -> tuple[StoredSide, StoredSide]:
             second,
             _LABEL_KEY if of_image else "targets",
             "targets/" if first.kind == second.kind else "",
+            first.kind if first.kind in ("image", "audio") else "",
         ),
     )
 
 
 def serialize(
-    problem: Problem, example: Mapping[str, Any], encoders: Mapping[str, Any]
+    problem: Problem,
+    example: RawExample | BadExample,
+    encoders: Mapping[str, Any],
 ) -> bytes:
     """Returns the record of a raw example.
 
@@ -75,8 +85,12 @@ def serialize(
         encoders: Text encoders by side, from `vocabularies.encoders_for`.
 
     Raises:
-        UserError: If a side is not what its feature declares.
+        UserError: If a side is not what its feature declares, or cannot be read, or
+            the example is a `BadExample`; begins with the example's place if it
+            tells one.
     """
+    if isinstance(example, BadExample):
+        raise UserError(f"{example.place}: {example.reason}")
     fields: dict[str, tf.train.Feature] = {}
     for side in stored_sides(problem):
         if side.name not in example:
@@ -86,10 +100,14 @@ def serialize(
             )
         try:
             fields |= _ENCODERS[side.feature.kind](
-                side, example[side.name], encoders.get(side.name)
+                side, materialise(example[side.name]), encoders.get(side.name)
             )
         except UserError as error:
-            raise UserError(f"problem {problem.name!r}, {side.name}: {error}") from None
+            told = f"problem {problem.name!r}, {side.name}: {error}"
+            place = str(example.get("place", ""))
+            if place and place not in told:
+                told = f"{place}: {told}"
+            raise UserError(told) from None
     return tf.train.Example(
         features=tf.train.Features(feature=fields)
     ).SerializeToString(deterministic=True)
@@ -214,6 +232,10 @@ def decode_image(
 def _encode_text(side: StoredSide, text: Any, encoder: Any) -> dict[str, Any]:
     if not isinstance(text, str):
         raise UserError(f"expected a str, got {type(text).__name__} {text!r:.60}")
+    if side.says_what and not text.strip():
+        raise UserError(
+            f"expected the words of the {side.says_what}, got the empty text {text!r}"
+        )
     return {side.key: _ints([*encoder.encode(text), EOS_ID])}
 
 
@@ -234,10 +256,16 @@ def _encode_image(side: StoredSide, encoded: Any, encoder: None) -> dict[str, An
             f"expected PNG or JPEG bytes, got {type(encoded).__name__} {encoded!r:.60}"
         )
     kind = image_format(encoded)
-    if kind == "png":
-        width, height = struct.unpack(">II", encoded[16:24])
-    else:
-        height, width, _ = tf.io.extract_jpeg_shape(encoded).numpy().tolist()
+    # Training would stop at a picture that cannot be decoded; here its place is known.
+    decode = tf.io.decode_png if kind == "png" else tf.io.decode_jpeg
+    try:
+        with tf.device("/CPU:0"):
+            height, width, _ = decode(encoded, side.feature.channels).shape
+    except tf.errors.InvalidArgumentError:
+        raise UserError(
+            f"the {kind.upper()} of {len(encoded)} bytes cannot be decoded; it is cut "
+            "off or damaged, put a whole file in its place"
+        ) from None
     return {
         f"{side.prefix}image/encoded": _bytes(encoded),
         f"{side.prefix}image/format": _bytes(kind.encode()),

@@ -7,7 +7,7 @@ import tensorflow as tf
 from t2t_multimodel.data import audio_features, records
 from t2t_multimodel.data.text_encoder import ByteTextEncoder
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import ReversedProblem
+from t2t_multimodel.problems.problem import BadExample, LazyExample, ReversedProblem
 
 KINDS = ("bytes", "image", "spectrogram", "waveform", "label")
 ENCODERS = {"inputs": ByteTextEncoder(), "targets": ByteTextEncoder()}
@@ -126,3 +126,63 @@ def test_a_wrong_waveform_is_told(toy, value, message):
 def test_a_missing_side_is_told(toy):
     with pytest.raises(UserError, match=r"has no 'targets', only \['inputs'\]"):
         records.serialize(toy("bytes", "bytes"), {"inputs": "x"}, ENCODERS)
+
+
+def told(problem, example):
+    with pytest.raises(UserError) as caught:
+        records.serialize(problem, example, ENCODERS)
+    return str(caught.value)
+
+
+def test_lazy_values_are_made_when_they_are_written(toy):
+    problem = toy("image", "bytes")
+    [example], [data] = serialized(problem, 1)
+    lazy = {side: lambda value=value: value for side, value in example.items()}
+    assert records.serialize(problem, lazy, ENCODERS) == data
+    whole = LazyExample(lambda: example)
+    assert records.serialize(problem, whole, ENCODERS) == data
+
+
+def test_a_lazy_value_that_cannot_be_read_is_told_with_its_place(toy, tmp_path):
+    missing = tmp_path / "missing.png"
+    example = {"inputs": missing.read_bytes, "targets": "x", "place": "list.csv:7"}
+    assert told(toy("image", "bytes"), example) == (
+        f"list.csv:7: problem 'toy', inputs: cannot read {missing}: No such file or "
+        "directory"
+    )
+
+
+def test_a_place_that_the_reason_tells_already_is_told_once(toy):
+    def value():
+        raise UserError("list.csv:7: no such word")
+
+    example = {"inputs": value, "targets": "x", "place": "list.csv:7"}
+    assert told(toy("bytes", "bytes"), example).count("list.csv:7") == 1
+
+
+def test_a_bad_example_is_told_with_place_and_reason(toy):
+    bad = BadExample("a.mrg:3", "a bracket is missing")
+    assert told(toy(), bad) == "a.mrg:3: a bracket is missing"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_a_picture_that_is_cut_off_is_told(toy, kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    whole = getattr(tf.io, f"encode_{kind}")(pixels).numpy()
+    problem = toy("image", "label")
+    records.serialize(problem, {"inputs": whole, "targets": 0}, {})
+    for length in (40, len(whole) // 2):
+        example = {"inputs": whole[:length], "targets": 0}
+        assert f"the {kind.upper()} of {length} bytes cannot be decoded" in (
+            told(problem, example)
+        )
+
+
+@pytest.mark.parametrize("inputs", ["image", "spectrogram"])
+def test_the_words_of_a_sound_or_picture_must_not_be_empty(toy, inputs):
+    problem = toy(inputs, "bytes")
+    [example], _ = serialized(problem, 1)
+    message = told(problem, {**example, "targets": " ", "place": "a.tsv:2"})
+    assert message.startswith("a.tsv:2: problem 'toy', targets: expected the words of")
+    # An empty line of a text corpus is one.
+    records.serialize(toy("bytes", "bytes"), {"inputs": "", "targets": ""}, ENCODERS)
