@@ -39,6 +39,12 @@ class Vocabulary:
 BYTES = Vocabulary("bytes", 0)
 """The 256 bytes and the two reserved ids; needs no file."""
 
+TOKENS_8K = Vocabulary("endefr", 8192)
+"""The sub-words that all text of the paper's eight tasks shares.
+
+Its file is called as in T2T v1.1 and v1.2; the paper has one for all tasks.
+"""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Text:
