@@ -1,9 +1,9 @@
-"""Declared problems over files of pictures."""
+"""Declared problems over files of pictures of classes."""
 
 import pathlib
 from collections.abc import Iterator, Mapping
 
-from t2t_multimodel.data import plain_files
+from t2t_multimodel.data import image_files, plain_files
 from t2t_multimodel.data.features import AUGMENTATIONS, ClassLabel, Image
 from t2t_multimodel.data.plain_files import Part
 from t2t_multimodel.data.toml_file import TomlTable
@@ -13,10 +13,13 @@ from t2t_multimodel.problems.from_files.declaration import (
     paths_of,
     splits_of,
 )
-from t2t_multimodel.problems.problem import Problem, RawExample
+from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
 
-# T2T's of ImageNet and COCO.
-_IMAGE_BATCH_SIZE_MULTIPLIER = 256
+BATCH_SIZE_MULTIPLIER = 256
+"""T2T's of ImageNet and COCO."""
+
+PICTURE_KEYS = ("image_size", "augmentation")
+"""Keys that all kinds with pictures have."""
 
 
 class ImageFolder(Problem):
@@ -27,6 +30,8 @@ class ImageFolder(Problem):
         targets: The classes.
         splits: Split to its folders.
     """
+
+    batch_size_multiplier = BATCH_SIZE_MULTIPLIER
 
     def __init__(
         self, inputs: Image, targets: ClassLabel, splits: Mapping[str, Part]
@@ -39,41 +44,114 @@ class ImageFolder(Problem):
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
     ) -> Iterator[RawExample]:
         """Yields the pictures, the classes in turn, so that shards are alike."""
-        read = self.splits[split].select(
-            lambda folder: plain_files.labelled_images(folder, self.targets.names)
-        )
-        for path, label in plain_files.classes_in_turn(read):
-            yield {"inputs": plain_files.read_image(path), "targets": label}
+        of_class: dict[int, list[pathlib.Path]] = {}
+        for path, label in self._listed(split):
+            of_class.setdefault(label, []).append(path)
+        for path in image_files.in_turn(of_class.values()):
+            label = self.targets.names.index(path.parent.name)
+            yield {"inputs": path.read_bytes, "targets": label, "place": str(path)}
+
+    def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int:
+        """Returns the number of files."""
+        return sum(1 for _ in self._listed(split))
 
     def source_state(self) -> str:
         """Returns a digest of the files' names, sizes and times."""
         return plain_files.state_of(self.splits.values())
 
+    def _listed(self, split: str) -> Iterator[tuple[pathlib.Path, int]]:
+        return self.splits[split].select(
+            lambda folder: image_files.labelled_images(folder, self.targets.names)
+        )
 
-def _image_folder(table: TomlTable) -> ImageFolder:
-    splits = splits_of(table, paths_of)
+
+class ImageCsv(Problem):
+    """Pictures whose classes stand in a CSV file `path,label`.
+
+    Args:
+        inputs: The size that every picture is resized to.
+        targets: The classes.
+        splits: Split to its CSV files.
+    """
+
+    batch_size_multiplier = BATCH_SIZE_MULTIPLIER
+
+    def __init__(
+        self, inputs: Image, targets: ClassLabel, splits: Mapping[str, Part]
+    ) -> None:
+        self.inputs = inputs
+        self.targets = targets
+        self.splits = splits
+
+    def examples(
+        self, split: str, *, tmp_dir: pathlib.Path, seed: int
+    ) -> Iterator[RawExample | BadExample]:
+        """Yields the pictures in the order of the rows."""
+        for row in self._listed(split):
+            if isinstance(row, BadExample):
+                yield row
+                continue
+            path, label, place = row
+            where = f"{place}: {path}"
+            yield {"inputs": path.read_bytes, "targets": label, "place": where}
+
+    def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int:
+        """Returns the number of rows."""
+        return sum(1 for _ in self._listed(split))
+
+    def source_state(self) -> str:
+        """Returns a digest of the names, sizes and times of the lists and pictures."""
+        lists = [file for part in self.splits.values() for file in part.sources]
+        listed = (
+            row[0]
+            for file in dict.fromkeys(lists)
+            for row in image_files.listed_images(file, self.targets.names)
+            if not isinstance(row, BadExample)
+        )
+        state = plain_files.state_of(self.splits.values())
+        return f"{state} {image_files.state_of_files(listed)}"
+
+    def _listed(
+        self, split: str
+    ) -> Iterator[tuple[pathlib.Path, int, str] | BadExample]:
+        return self.splits[split].select(
+            lambda file: image_files.listed_images(file, self.targets.names)
+        )
+
+
+def picture_of(table: TomlTable) -> Image:
+    """Returns the feature that the keys `PICTURE_KEYS` describe."""
     size = table.get("image_size", list)
     if len(size) != 2 or not all(type(px) is int and px > 0 for px in size):
         table.fail(
             f"image_size = {size} must be [height, width] in pixels", "image_size"
         )
-    names = table.get("classes", list, [])
-    if not names:
-        names = plain_files.class_names(splits["train"].sources)
-    if len(set(names)) != len(names) or not all(type(n) is str for n in names):
-        table.fail(f"classes = {names} must be names, each once", "classes")
     augmentation = table.get("augmentation", str, "none")
     if augmentation not in AUGMENTATIONS:
         table.fail(unknown("augmentation", augmentation, AUGMENTATIONS), "augmentation")
-    problem = ImageFolder(
-        Image(height_px=size[0], width_px=size[1], augmentation=augmentation),
-        ClassLabel(names=tuple(names)),
-        splits,
-    )
-    problem.batch_size_multiplier = _IMAGE_BATCH_SIZE_MULTIPLIER
-    return problem
+    return Image(height_px=size[0], width_px=size[1], augmentation=augmentation)
+
+
+def _image_folder(table: TomlTable) -> ImageFolder:
+    splits = splits_of(table, paths_of)
+    found = image_files.class_names(splits["train"].sources)
+    return ImageFolder(picture_of(table), _classes(table, found), splits)
+
+
+def _image_csv(table: TomlTable) -> ImageCsv:
+    splits = splits_of(table, paths_of)
+    found = image_files.listed_classes(splits["train"].sources)
+    return ImageCsv(picture_of(table), _classes(table, found), splits)
+
+
+def _classes(table: TomlTable, found: list[str]) -> ClassLabel:
+    names = table.get("classes", list, []) or found
+    if len(set(names)) != len(names) or not all(type(n) is str for n in names):
+        table.fail(f"classes = {names} must be names, each once", "classes")
+    return ClassLabel(names=tuple(names))
 
 
 KINDS = {
-    "image_folder": Kind(("image_size", "classes", "augmentation"), _image_folder),
+    "image_folder": Kind((*PICTURE_KEYS, "classes"), _image_folder),
+    "image_csv": Kind((*PICTURE_KEYS, "classes"), _image_csv),
 }

@@ -1,4 +1,4 @@
-"""Examples from plain files: parallel texts, folders of images.
+"""Examples from plain files: parallel texts, and parts of a list of files.
 
 What is wrong with a file is told with its name and, for texts, the line.
 """
@@ -6,18 +6,14 @@ What is wrong with a file is told with its name and, for texts, the line.
 import dataclasses
 import gzip
 import hashlib
-import itertools
 import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from t2t_multimodel.errors import UserError, unknown
+from t2t_multimodel.errors import UserError
 
 T = TypeVar("T")
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-"""Files of an image folder; others are told about."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,81 +81,6 @@ def line_pairs(files: tuple[pathlib.Path, pathlib.Path]) -> Iterator[tuple[str, 
         yield one, other
 
 
-def labelled_images(
-    folder: pathlib.Path, names: Sequence[str]
-) -> Iterator[tuple[pathlib.Path, int]]:
-    """Yields the image files of a folder of class folders, class after class.
-
-    Raises:
-        UserError: If there is no image, or a sub-folder is no class.
-    """
-    for name in class_names([folder]):
-        if name not in names:
-            raise UserError(f"{folder / name}: {unknown('class', name, names)}")
-        for path in _image_files(folder / name):
-            yield path, names.index(name)
-
-
-def classes_in_turn(
-    images: Iterable[tuple[pathlib.Path, int]],
-) -> Iterator[tuple[pathlib.Path, int]]:
-    """Yields one image of each class, again and again, as long as there are any."""
-    of_class: dict[int, list[pathlib.Path]] = {}
-    for path, label in images:
-        of_class.setdefault(label, []).append(path)
-    for paths in itertools.zip_longest(*of_class.values()):
-        for path, label in zip(paths, of_class, strict=True):
-            if path is not None:
-                yield path, label
-
-
-def class_names(folders: Iterable[pathlib.Path]) -> list[str]:
-    """Returns the names of the sub-folders, sorted.
-
-    Raises:
-        UserError: If a folder is none or has no sub-folders.
-    """
-    found: set[str] = set()
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"{folder} is not a folder; expected one folder a class")
-        inner = {
-            path.name
-            for path in folder.iterdir()
-            if path.is_dir() and not path.name.startswith(".")
-        }
-        if not inner:
-            raise UserError(f"{folder} has no folders in it; expected one a class")
-        found |= inner
-    return sorted(found)
-
-
-def read_image(path: pathlib.Path) -> bytes:
-    """Returns the bytes of a PNG or JPEG file that can be decoded.
-
-    Raises:
-        UserError: If it cannot be read or decoded.
-    """
-    # Problems are listed without TensorFlow; only making their data needs it.
-    import tensorflow as tf
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read image {path}: {error.strerror}") from None
-    if not data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
-        raise UserError(f"{path} is neither PNG nor JPEG; convert it, or take it away")
-    try:
-        with tf.device("/CPU:0"):
-            tf.io.decode_image(data, channels=3, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(
-            f"{path} cannot be decoded ({error.message.splitlines()[0][:100]}); take "
-            "it away or mend it"
-        ) from None
-    return data
-
-
 def state_of(parts: Iterable[Part]) -> str:
     """Returns a digest that differs when a file or the choice of examples does."""
     digest = hashlib.sha256()
@@ -173,19 +94,6 @@ def state_of(parts: Iterable[Part]) -> str:
                     stamp = (str(file), stat.st_size, stat.st_mtime_ns)
                     digest.update(repr(stamp).encode())
     return digest.hexdigest()
-
-
-def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    for path in files:
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            raise UserError(
-                f"{path} is not an image file ({', '.join(IMAGE_SUFFIXES)}); take it "
-                "away"
-            )
-    if not files:
-        raise UserError(f"{folder} has no images in it")
-    return files
 
 
 def _lines(path: pathlib.Path) -> Iterator[str]:

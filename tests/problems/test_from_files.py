@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from t2t_multimodel.data import records
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
@@ -117,7 +118,7 @@ def test_a_folder_of_images_a_class(load, pictures):
         "dev": 5,
         "test": 4,
     }
-    everything = [e["inputs"] for found in splits.values() for e in found]
+    everything = [e["inputs"]() for found in splits.values() for e in found]
     assert len(set(everything)) == 13
     # Held-out examples are of every class, in turn.
     assert [e["targets"] for e in splits["dev"]] == [0, 1, 0, 1, 1]
@@ -248,8 +249,8 @@ def test_a_compressed_text_that_is_cut_off_or_none(load, texts, tmp_path):
 @pytest.mark.parametrize(
     "name, data, message",
     [
-        ("cat/9.png", b"GIF89a", "9.png is neither PNG nor JPEG"),
-        ("cat/9.png", b"\x89PNG\r\n\x1a\n broken", "9.png cannot be decoded"),
+        ("cat/9.png", b"GIF89a", "9.png: .*neither PNG nor JPEG"),
+        ("cat/9.png", b"\x89PNG\r\n\x1a\n broken", "9.png: .*cannot be decoded"),
         ("cat/notes.txt", b"x", "notes.txt is not an image file"),
         ("owl/1.png", b"x", "no class named 'owl'"),
     ],
@@ -258,9 +259,11 @@ def test_mistakes_in_the_pictures(load, pictures, name, data, message):
     load(IMAGES)
     (pictures / name).parent.mkdir(exist_ok=True)
     (pictures / name).write_bytes(data)
+    problem = make_problem("image_mine")
     with pytest.raises(UserError, match=message):
         for split in ("train", "dev", "test"):
-            examples("image_mine", split)
+            for example in examples("image_mine", split):
+                records.serialize(problem, example, {})
 
 
 def test_folders_without_pictures(load, tmp_path):
