@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from t2t_multimodel.data.features import BYTES, Vocabulary
 from t2t_multimodel.data.plain_files import HeldOut, Part
 from t2t_multimodel.data.spaces import SpaceId
+from t2t_multimodel.data.text_rows import TABLE_SUFFIXES, suffix_of
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.errors import unknown
 from t2t_multimodel.problems.problem import SPLITS
@@ -90,6 +91,31 @@ def paths_of(table: TomlTable, key: str) -> list[pathlib.Path]:
             table.fail(f"{key}: there is no {path}", key)
         paths.append(path)
     return paths
+
+
+def table_paths_of(table: TomlTable, key: str) -> list[pathlib.Path]:
+    """Returns the paths of a key, all of TSV or CSV files."""
+    paths = paths_of(table, key)
+    for path in paths:
+        if suffix_of(path) not in TABLE_SUFFIXES:
+            table.fail(
+                f"{key}: {path} must end in {' or '.join(TABLE_SUFFIXES)} (.gz)", key
+            )
+    return paths
+
+
+def column_of(table: TomlTable, key: str, default: int | None = None) -> int | str:
+    """Returns the column that a key names: a number from 1, or a name."""
+    value = table.values.get(key, default)
+    if value is None:
+        table.fail(f"{key!r} is missing; give {key} = 2, or a name")
+    if type(value) is str and value or type(value) is int and value > 0:
+        return value
+    table.fail(
+        f"{key} = {value!r} must be a number counted from 1, or a name that the first "
+        "line of the file gives",
+        key,
+    )
 
 
 def space_of(table: TomlTable, key: str) -> SpaceId:

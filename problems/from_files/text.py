@@ -1,29 +1,32 @@
-"""Declared problems over files of text."""
+"""Declared problems over pairs of sentences."""
 
 import pathlib
 from collections.abc import Iterator, Mapping
 
 from t2t_multimodel.data import plain_files
 from t2t_multimodel.data.features import Text
+from t2t_multimodel.data.parallel_text import ParallelText
 from t2t_multimodel.data.plain_files import Part
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.problems.from_files.declaration import (
     Kind,
+    column_of,
     paths_of,
     space_of,
     splits_of,
+    table_paths_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import Problem, RawExample
+from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
 
 
 class TextPairs(Problem):
-    """Sentence pairs from parallel text files, one sentence a line.
+    """Sentence pairs from parallel text files or tables, one pair a line.
 
     Args:
         inputs: Language of the input side, and its sub-words.
         targets: The same of the target side.
-        splits: Split to its files: pairs of (inputs file, targets file).
+        splits: Split to its `ParallelText`s.
     """
 
     def __init__(self, inputs: Text, targets: Text, splits: Mapping[str, Part]) -> None:
@@ -33,10 +36,18 @@ class TextPairs(Problem):
 
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
-    ) -> Iterator[RawExample]:
+    ) -> Iterator[RawExample | BadExample]:
         """Yields the pairs of a split in the order of the files."""
-        for source, target in self.splits[split].select(plain_files.line_pairs):
-            yield {"inputs": source, "targets": target}
+        for pair in self.splits[split].select(ParallelText.read):
+            if pair.fault:
+                yield BadExample(pair.place, pair.fault)
+                continue
+            source, target = pair.texts
+            yield {"inputs": source, "targets": target, "place": pair.place}
+
+    def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int:
+        """Returns the number of pairs."""
+        return self.splits[split].count(ParallelText.count)
 
     def source_state(self) -> str:
         """Returns a digest of the files' names, sizes and times."""
@@ -48,15 +59,23 @@ def _text_pairs(table: TomlTable) -> TextPairs:
     return TextPairs(
         Text(space=space_of(table, "inputs_space"), vocabulary=vocabulary),
         Text(space=space_of(table, "targets_space"), vocabulary=vocabulary),
-        splits_of(table, _parallel_files),
+        splits_of(table, _parallel_texts),
     )
 
 
-def _parallel_files(
-    table: TomlTable, split: str
-) -> list[tuple[pathlib.Path, pathlib.Path]]:
+def _parallel_texts(table: TomlTable, split: str) -> list[ParallelText]:
     inner = table.inner(split)
-    inner.check_keys(("inputs", "targets"))
+    if "table" in inner.values:
+        inner.check_keys(("table", "inputs_column", "targets_column"))
+        columns = (
+            column_of(inner, "inputs_column", 1),
+            column_of(inner, "targets_column", 2),
+        )
+        return [
+            ParallelText(path, columns=columns)
+            for path in table_paths_of(inner, "table")
+        ]
+    inner.check_keys(("inputs", "targets", "table"))
     first, second = (paths_of(inner, side) for side in ("inputs", "targets"))
     if len(first) != len(second):
         inner.fail(
@@ -64,7 +83,7 @@ def _parallel_files(
             "they belong together one by one",
             "targets",
         )
-    return list(zip(first, second, strict=True))
+    return [ParallelText(*pair) for pair in zip(first, second, strict=True)]
 
 
 KINDS = {

@@ -1,17 +1,10 @@
-"""Examples from plain files: parallel texts, and parts of a list of files.
-
-What is wrong with a file is told with its name and, for texts, the line.
-"""
+"""Which examples of a user's files belong to which split, and when files change."""
 
 import dataclasses
-import gzip
 import hashlib
 import math
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
-
-from t2t_multimodel.errors import UserError
 
 T = TypeVar("T")
 
@@ -27,6 +20,10 @@ class HeldOut:
         """Returns whether an example, counted from 0, is one of them."""
         return number % self.every == self.offset
 
+    def among(self, count: int) -> int:
+        """Returns how many of the first `count` examples are of them."""
+        return len(range(self.offset, count, self.every))
+
     def meets(self, other: "HeldOut") -> bool:
         """Returns whether some number is held by both."""
         step = math.gcd(self.every, other.every)
@@ -38,7 +35,7 @@ class Part:
     """The sources of a split, and which of their examples belong to it.
 
     Args:
-        sources: Whatever the kind reads: pairs of files, or folders.
+        sources: Whatever the kind reads: files, folders, or what has `paths` of them.
         only: If given, the examples that belong to it.
         leave_out: Examples that belong to other splits.
     """
@@ -58,27 +55,12 @@ class Part:
                 if not any(other.holds(number) for other in self.leave_out):
                     yield example
 
-
-def line_pairs(files: tuple[pathlib.Path, pathlib.Path]) -> Iterator[tuple[str, str]]:
-    """Yields the lines of two parallel files, plain or `.gz`, side by side.
-
-    Raises:
-        UserError: If a file is missing, not UTF-8, or longer than the other.
-    """
-    first, second = (_lines(path) for path in files)
-    count = 0
-    while True:
-        one, other = next(first, None), next(second, None)
-        if one is None and other is None:
-            return
-        if one is None or other is None:
-            longer, shorter = files if other is None else files[::-1]
-            raise UserError(
-                f"{shorter} ends after line {count}, {longer} goes on; parallel files "
-                "need one line for each other's"
-            )
-        count += 1
-        yield one, other
+    def count(self, count_of: Callable[[Any], int]) -> int:
+        """Returns the number of the split's examples, given that of a source."""
+        total = sum(map(count_of, self.sources))
+        if self.only:
+            return self.only.among(total)
+        return total - sum(other.among(total) for other in self.leave_out)
 
 
 def state_of(parts: Iterable[Part]) -> str:
@@ -87,29 +69,10 @@ def state_of(parts: Iterable[Part]) -> str:
     for part in parts:
         digest.update(repr((part.only, part.leave_out)).encode())
         for source in part.sources:
-            for path in source if isinstance(source, tuple) else [source]:
+            for path in getattr(source, "paths", [source]):
                 files = sorted(path.glob("*/*")) if path.is_dir() else [path]
                 for file in files:
                     stat = file.stat()
                     stamp = (str(file), stat.st_size, stat.st_mtime_ns)
                     digest.update(repr(stamp).encode())
     return digest.hexdigest()
-
-
-def _lines(path: pathlib.Path) -> Iterator[str]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    count = 0
-    try:
-        with opened(path, "rb") as file:
-            for line in file:
-                text = line.decode("utf-8" if count else "utf-8-sig")
-                count += 1
-                yield text.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}:{count + 1}: not UTF-8 at byte {error.start} of the line"
-        ) from None
-    except EOFError:
-        raise UserError(f"{path} is cut off after line {count}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None

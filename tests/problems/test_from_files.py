@@ -12,6 +12,7 @@ from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
 from t2t_multimodel.problems.from_files import load_problem_file
+from t2t_multimodel.problems.problem import BadExample
 from t2t_multimodel.registry import PROBLEMS
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "your_own_data.md"
@@ -227,9 +228,12 @@ def test_mistakes_in_the_texts(load, texts, tmp_path):
     (tmp_path / "a.fr").write_text("une ligne\n")
     with pytest.raises(UserError, match="a.fr ends after line 1, .*a.en goes on"):
         examples("mine", "train")
-    (tmp_path / "a.fr").write_bytes(b"une\n\xff deux\n")
-    with pytest.raises(UserError, match="a.fr:2: not UTF-8 at byte 0"):
-        examples("mine", "train")
+    (tmp_path / "a.fr").write_bytes(b"une\n\xff deux\n\n" + b"plus\n" * 9)
+    bad = [e for e in examples("mine", "train") if isinstance(e, BadExample)]
+    assert bad == [
+        BadExample(f"{tmp_path / 'a.fr'}:2", "not UTF-8 at byte 0 of the line"),
+        BadExample(f"{tmp_path / 'a.en'}:3", "one side is empty"),
+    ]
     (tmp_path / "a.fr").unlink()
     with pytest.raises(UserError, match="cannot read .*a.fr: No such file"):
         examples("mine", "train")
