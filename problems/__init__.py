@@ -9,6 +9,7 @@ if __name__ != "t2t_multimodel.problems":
 
 import t2t_multimodel.problems.from_files
 import t2t_multimodel.problems.miniature.problems  # noqa: F401, registers its own
+import t2t_multimodel.problems.speech
 from t2t_multimodel.problems.problem import Problem
 from t2t_multimodel.registry import PROBLEMS, problem_names
 

@@ -1,11 +1,10 @@
-"""Sound: WAV files to waveforms, waveforms to log-mel spectrograms.
+"""Waveforms to log-mel spectrograms.
 
 Tensor2Tensor never published how its spectrograms were made; 25 ms windows every
 10 ms and 80 mel bins are its later Librispeech settings (v1.3), the rest is ours.
 """
 
 import functools
-import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -63,42 +62,6 @@ def log_mel_spectrogram_numpy(waveform: np.ndarray, feature: Audio) -> np.ndarra
     """Returns `log_mel_spectrogram` of an array, on the CPU and traced once."""
     with tf.device("/CPU:0"):
         return _traced(feature)(waveform).numpy()
-
-
-def read_wav(path: pathlib.Path, sample_rate_hz: int) -> np.ndarray:
-    """Returns the waveform of a WAV file, channels averaged.
-
-    Args:
-        path: A file of 16-bit PCM samples.
-        sample_rate_hz: The rate that the problem declares.
-
-    Returns:
-        `(samples,)` float32 within [-1, 1].
-
-    Raises:
-        UserError: If the file is missing, not 16-bit WAV, empty, or of another rate.
-    """
-    try:
-        data = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read sound {path}: {error.strerror}") from None
-    try:
-        with tf.device("/CPU:0"):
-            samples, rate = tf.audio.decode_wav(data)
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(
-            f"{path} is not a WAV file of 16-bit samples ({error.message}); convert it "
-            f"with: sox {path} -b 16 -r {sample_rate_hz} -c 1 converted.wav"
-        ) from None
-    if int(rate) != sample_rate_hz:
-        raise UserError(
-            f"{path} has {int(rate)} samples a second, the problem declares "
-            f"{sample_rate_hz}; convert it with: "
-            f"sox {path} -b 16 -r {sample_rate_hz} -c 1 converted.wav"
-        )
-    if not samples.shape[0]:
-        raise UserError(f"{path} holds no samples")
-    return samples.numpy().mean(axis=1)
 
 
 @functools.cache

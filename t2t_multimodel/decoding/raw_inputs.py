@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data import audio_features, records
+from t2t_multimodel.data import audio_features, records, sound_files
 from t2t_multimodel.data.features import Audio, Feature, Image
 from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.errors import UserError
@@ -22,8 +22,9 @@ def read_input(feature: Feature, raw: RawInput, encoder: Any = None) -> np.ndarr
 
     Args:
         feature: What the input is.
-        raw: Text: a `str`. Image: path or PNG or JPEG bytes. Audio: path of a WAV
-            file or a float32 waveform within [-1, 1] at the feature's rate.
+        raw: Text: a `str`. Image: path or PNG or JPEG bytes. Audio: path of a WAV,
+            SPHERE or (with `soundfile`) FLAC file of any rate, or a float32 waveform
+            within [-1, 1] at the feature's rate.
         encoder: The text encoder of a text.
 
     Returns:
@@ -85,7 +86,7 @@ def _read_audio(feature: Audio, raw: RawInput) -> np.ndarray:
     if isinstance(raw, np.ndarray):
         waveform = raw
     else:
-        waveform = audio_features.read_wav(_path(raw), feature.sample_rate_hz)
+        waveform = sound_files.read_waveform(_path(raw), feature.sample_rate_hz)
     if waveform.ndim != 1 or waveform.dtype != np.float32 or not waveform.size:
         raise UserError(
             "expected a float32 waveform of one dimension with at least one sample, "

@@ -1,6 +1,4 @@
-"""Spectrograms show what is heard; wrong sound files are told."""
-
-import wave
+"""Spectrograms show what is heard."""
 
 import numpy as np
 import pytest
@@ -20,14 +18,6 @@ def tone(hz, seconds=0.5, rate=16000, loudness=0.5):
 
 def spectrogram(waveform, feature=FEATURE):
     return audio_features.log_mel_spectrogram_numpy(waveform, feature)
-
-
-def write_wav(path, samples, rate=16000, width=2, channels=1):
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(width)
-        file.setframerate(rate)
-        file.writeframes(samples)
 
 
 def test_windows_of_25_ms_every_10_ms():
@@ -72,35 +62,3 @@ def test_too_many_bins_are_told():
     feature = Audio(form="spectrogram", sample_rate_hz=16000, num_bins=400)
     with pytest.raises(UserError, match="num_bins=400 is too many"):
         spectrogram(tone(440), feature)
-
-
-def test_a_wav_file_is_read(tmp_path):
-    samples = np.array([0, 16384, -32768, 32767], "<i2")
-    write_wav(tmp_path / "a.wav", samples.tobytes())
-    got = audio_features.read_wav(tmp_path / "a.wav", 16000)
-    np.testing.assert_allclose(got, [0, 0.5, -1, 1], atol=1e-4)
-    assert got.dtype == np.float32
-
-
-def test_channels_are_averaged(tmp_path):
-    samples = np.array([16384, 0, -16384, 0], "<i2")
-    write_wav(tmp_path / "a.wav", samples.tobytes(), channels=2)
-    got = audio_features.read_wav(tmp_path / "a.wav", 16000)
-    np.testing.assert_allclose(got, [0.25, -0.25], atol=1e-4)
-
-
-def test_wrong_sound_files_are_told(tmp_path):
-    path = tmp_path / "a.wav"
-    with pytest.raises(UserError, match="cannot read sound .*a.wav: No such file"):
-        audio_features.read_wav(path, 16000)
-    path.write_bytes(b"no sound at all")
-    with pytest.raises(UserError, match="not a WAV file of 16-bit .*sox .* -r 16000"):
-        audio_features.read_wav(path, 16000)
-    write_wav(path, b"\0" * 40, width=1)
-    with pytest.raises(UserError, match="not a WAV file of 16-bit"):
-        audio_features.read_wav(path, 16000)
-    write_wav(path, b"\0" * 40, rate=44100)
-    with pytest.raises(
-        UserError, match="44100 samples a second.* declares 16000; .*sox"
-    ):
-        audio_features.read_wav(path, 16000)

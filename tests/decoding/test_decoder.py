@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from t2t_multimodel.data import resampling
 from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.decoding.decoder import Decoder, Output, Result, load_decoder
@@ -19,6 +20,7 @@ from t2t_multimodel.decoding.lines import (
 )
 from t2t_multimodel.decoding.raw_inputs import batch_inputs, read_input
 from t2t_multimodel.errors import UserError
+from tests.data import sound_bytes
 from tests.decoding import tiny_run
 
 
@@ -48,7 +50,8 @@ def files(tmp_path_factory):
     (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:60])
     (folder / "text.png").write_text("hello")
     write_wav(folder / "a.wav", tiny_run.wave(generator, 2000))
-    write_wav(folder / "fast.wav", tiny_run.wave(generator, 2000), rate=16000)
+    whole = write_wav(folder / "cut.wav", tiny_run.wave(generator, 2000)).read_bytes()
+    (folder / "cut.wav").write_bytes(whole[:-100])
     return folder
 
 
@@ -124,10 +127,24 @@ def test_classes_come_best_first_with_probabilities(decoder, files):
 
 def test_sounds_are_paths_or_waveforms(decoder, files):
     waveform = tf.audio.decode_wav((files / "a.wav").read_bytes())[0].numpy()[:, 0]
-    by_path, by_samples = decoder.decode(
-        "listen_tiny", [str(files / "a.wav"), waveform]
-    )
+    sphere = sound_bytes.sphere(np.rint(waveform * 32768), rate=8000)
+    (files / "a.sph").write_bytes(sphere)
+    paths = [str(files / "a.wav"), str(files / "a.sph")]
+    by_path, by_sphere, by_samples = decoder.decode("listen_tiny", [*paths, waveform])
     assert_same([by_path], [by_samples])
+    assert_same([by_sphere], [by_samples])
+
+
+def test_sounds_of_another_rate_are_resampled(files):
+    feature = tiny_run.Listen.inputs
+    slow = tf.audio.decode_wav((files / "a.wav").read_bytes())[0].numpy()[:, 0]
+    fast = resampling.resample(slow, 8000, 16000)
+    write_wav(files / "fast.wav", np.clip(fast, -1, 1), rate=16000)
+    got = read_input(feature, str(files / "fast.wav"))
+    want = read_input(feature, slow)
+    assert got.shape == want.shape
+    # What the higher of the mel bins hear lies above the filters' roll-off.
+    assert np.abs(got - want)[:, :-4].mean() < 0.05
 
 
 @pytest.mark.parametrize(
@@ -141,8 +158,8 @@ def test_sounds_are_paths_or_waveforms(decoder, files):
         ("look_tiny", 3, "expected the path of a file, got int"),
         ("look_tiny", ".", "cannot read .*: Is a directory"),
         ("listen_tiny", "missing.wav", "cannot read .*missing.wav"),
-        ("listen_tiny", "fast.wav", "16000 samples a second.*8000"),
-        ("listen_tiny", "text.png", "is not a WAV file"),
+        ("listen_tiny", "text.png", "text.png is neither WAV nor SPHERE"),
+        ("listen_tiny", "cut.wav", "cut.wav is cut off: its header counts 2000 samp"),
         ("listen_tiny", np.zeros((3, 2), "float32"), "float32 waveform of one dim"),
         ("listen_tiny", np.zeros(0, "float32"), "at least one sample"),
         ("listen_tiny", np.zeros(4), "got float64 of shape"),
