@@ -56,6 +56,13 @@ def define_flags() -> flags.FlagValues:
     integer("random_seed", DEFAULT_SEED, 0, "Decides what is generated or sampled.")
     integer("num_concurrent_processes", 2, 1, "Processes that write at the same time.")
     integer("max_cases", 0, 0, "Examples taken of each split; 0 takes all.")
+    integer(
+        "skip_bad_examples",
+        0,
+        0,
+        "Examples of each split that may be bad (a broken picture, an unbalanced "
+        "tree); they are told, left out and listed in the manifest.",
+    )
     flags.DEFINE_bool(
         "only_list",
         False,
@@ -102,6 +109,7 @@ def generate_data(values: flags.FlagValues) -> None:
         seed=values.random_seed,
         num_processes=values.num_concurrent_processes,
         max_cases=values.max_cases,
+        skip_bad_examples=values.skip_bad_examples,
         say=lambda line: print(line, flush=True),
     )
 

@@ -4,6 +4,7 @@ With it, training reads any record of any shard directly: the whole training set
 shuffled, yet a checkpoint of the reader holds a few numbers and no data.
 """
 
+import array
 import dataclasses
 import functools
 import os
@@ -82,7 +83,7 @@ def record_offsets(path: pathlib.Path) -> np.ndarray:
         UserError: If the file ends within a record.
     """
     size = path.stat().st_size
-    offsets = []
+    offsets = array.array("q")
     position = 0
     with open(path, "rb") as file:
         while position < size:
