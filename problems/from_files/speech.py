@@ -122,6 +122,14 @@ def _speech(table: TomlTable) -> Speech:
         )
     except UserError as error:
         table.fail(str(error), "form")
+    for key in ("frame_seconds", "hop_seconds"):
+        seconds = getattr(inputs, key)
+        if seconds * rate < 2.0:
+            table.fail(
+                f"{key} = {seconds} is less than two samples at {rate} Hz; give "
+                "seconds, such as 0.025",
+                key,
+            )
     targets = Text(
         space=space_of(table, "targets_space"), vocabulary=vocabulary_of(table)
     )
