@@ -64,6 +64,13 @@ def define_flags() -> flags.FlagValues:
         "tree); they are told, left out and listed in the manifest.",
     )
     flags.DEFINE_bool(
+        "keep_vocabulary",
+        False,
+        "Write problems also in a vocabulary of the data folder that was built without "
+        "their text.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
         "only_list",
         False,
         "Print the names of the problems and stop.",
@@ -110,6 +117,7 @@ def generate_data(values: flags.FlagValues) -> None:
         num_processes=values.num_concurrent_processes,
         max_cases=values.max_cases,
         skip_bad_examples=values.skip_bad_examples,
+        keep_vocabulary=values.keep_vocabulary,
         say=lambda line: print(line, flush=True),
     )
 

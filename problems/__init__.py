@@ -8,8 +8,9 @@ if __name__ != "t2t_multimodel.problems":
     raise ImportError("import t2t_multimodel.problems, not problems: see setup.py")
 
 import t2t_multimodel.problems.from_files
-import t2t_multimodel.problems.miniature.problems  # noqa: F401, registers its own
+import t2t_multimodel.problems.miniature.problems
 import t2t_multimodel.problems.speech
+import t2t_multimodel.problems.translation  # noqa: F401, they register their own
 from t2t_multimodel.problems.problem import Problem
 from t2t_multimodel.registry import PROBLEMS, problem_names
 

@@ -148,16 +148,24 @@ class Problem(abc.ABC):
         del split, tmp_dir
         return None
 
-    def vocabulary_texts(self, tmp_dir: pathlib.Path) -> Iterator[str]:
-        """Yields training texts to build a vocabulary from that has no own source."""
+    def vocabulary_texts(
+        self, tmp_dir: pathlib.Path
+    ) -> Iterator[tuple[Text, Iterator[str]]]:
+        """Yields the training texts of each text side of each corpus, apart.
+
+        A shared vocabulary without texts of its own is built from the beginnings of
+        them, so many bytes of each.
+        """
+        for key, feature in (("inputs", self.inputs), ("targets", self.targets)):
+            if isinstance(feature, Text):
+                yield feature, self._training_texts(key, tmp_dir)
+
+    def _training_texts(self, key: str, tmp_dir: pathlib.Path) -> Iterator[str]:
         for example in self.examples("train", tmp_dir=tmp_dir, seed=0):
-            if isinstance(example, BadExample):
-                continue
-            for key, feature in (("inputs", self.inputs), ("targets", self.targets)):
-                if isinstance(feature, Text):
-                    # Whether a bad text is skipped is decided when it is written.
-                    with contextlib.suppress(UserError):
-                        yield materialise(example[key])
+            if not isinstance(example, BadExample):
+                # Whether a bad text is skipped is decided when it is written.
+                with contextlib.suppress(UserError):
+                    yield materialise(example[key])
 
     @property
     def data_name(self) -> str:
@@ -231,6 +239,12 @@ class ReversedProblem(Problem):
     def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int | None:
         """Returns the base's count."""
         return self.base.count_examples(split, tmp_dir)
+
+    def vocabulary_texts(
+        self, tmp_dir: pathlib.Path
+    ) -> Iterator[tuple[Text, Iterator[str]]]:
+        """Yields the base's texts."""
+        return self.base.vocabulary_texts(tmp_dir)
 
     @property
     def data_name(self) -> str:

@@ -34,6 +34,7 @@ def generate(
     num_processes: int = 2,
     max_cases: int = 0,
     skip_bad_examples: int = 0,
+    keep_vocabulary: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
     """Writes the vocabularies and shards of problems that are not there yet.
@@ -52,11 +53,13 @@ def generate(
         max_cases: If positive, examples taken of each split, bad ones included.
         skip_bad_examples: Examples of each split that may be bad: they are left out,
             told, and listed in the manifest.
+        keep_vocabulary: Whether a vocabulary of `data_dir` also serves problems
+            without whose text it was built.
         say: Prints a line of progress.
 
     Raises:
-        UserError: If a source is missing, the disk is full, or there are more bad
-            examples than may be skipped.
+        UserError: If a source is missing, the disk is full, a vocabulary was built
+            without a problem, or there are more bad examples than may be skipped.
     """
     if num_processes < 1 or max_cases < 0 or skip_bad_examples < 0:
         raise UserError(
@@ -71,7 +74,7 @@ def generate(
     say = split_progress.above_bars(say)
     began = time.monotonic()
     bases = _bases(problems)
-    vocabularies.build_missing(bases, data_dir, tmp_dir, say)
+    vocabularies.build_missing(bases, data_dir, tmp_dir, say, keep=keep_vocabulary)
     with contextlib.ExitStack() as stack:
         todo: dict[str, dict[str, Any]] = {}
         works: list[SplitWork] = []

@@ -10,6 +10,8 @@ from t2t_multimodel.data import sgml, text_rows
 from t2t_multimodel.data.text_rows import TextRow
 from t2t_multimodel.errors import UserError
 
+_ONE_EMPTY, _BOTH_EMPTY = "one side is empty", "both sides are empty"
+
 
 @dataclasses.dataclass(frozen=True)
 class ParallelText:
@@ -175,8 +177,12 @@ def _pair_lines(first: pathlib.Path, second: pathlib.Path) -> Iterator[TextRow]:
             yield TextRow(one.place, one.texts + other.texts)
 
 
+def is_empty(pair: TextRow) -> bool:
+    """Returns whether the fault of a pair is that a side of it is empty."""
+    return pair.fault in (_ONE_EMPTY, _BOTH_EMPTY)
+
+
 def _unless_empty(pair: TextRow) -> TextRow:
     if all(pair.texts):
         return pair
-    which = "both sides are" if not any(pair.texts) else "one side is"
-    return pair._replace(fault=f"{which} empty")
+    return pair._replace(fault=_ONE_EMPTY if any(pair.texts) else _BOTH_EMPTY)

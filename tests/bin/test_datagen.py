@@ -60,7 +60,7 @@ def test_problems_can_be_left_out_of_what_fits(capsys):
         capsys,
         "--only_list",
         "--problems=translate_*",
-        "--exclude_problems=translate_en*,translate_frde_mini",
+        "--exclude_problems=translate_en*,translate_frde_mini,translate_frde_w*",
     )
     assert status == 0
     assert out.split() == ["translate_frde_mini_rev"]
