@@ -44,7 +44,7 @@ setup(
         for folder, package in FOLDERS.items()
         for name in [package, *(f"{package}.{sub}" for sub in find_packages(folder))]
     ],
-    package_data={"t2t_multimodel": ["py.typed"]},
+    package_data={"t2t_multimodel": ["py.typed", "data/*.txt"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21.1,<2.22",

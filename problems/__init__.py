@@ -7,7 +7,9 @@ this list against the files of the folder.
 if __name__ != "t2t_multimodel.problems":
     raise ImportError("import t2t_multimodel.problems, not problems: see setup.py")
 
+import t2t_multimodel.problems.captions
 import t2t_multimodel.problems.from_files
+import t2t_multimodel.problems.images
 import t2t_multimodel.problems.miniature.problems
 import t2t_multimodel.problems.speech
 import t2t_multimodel.problems.translation  # noqa: F401, they register their own

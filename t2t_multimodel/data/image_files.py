@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.errors import UserError, unknown
-from t2t_multimodel.problems.problem import BadExample
 
 T = TypeVar("T")
 

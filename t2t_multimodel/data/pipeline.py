@@ -138,6 +138,7 @@ def eval_dataset(
     batch_size: int,
     examples_per_batch: int = 0,
     prefetch: int = 1,
+    image_ids: bool = False,
 ) -> tf.data.Dataset:
     """Returns every example of a split once, in the order of the shards.
 
@@ -152,9 +153,10 @@ def eval_dataset(
         batch_size: Tokens of a batch; see `batching.token_buckets`.
         examples_per_batch: If positive, examples of a batch, in place of tokens.
         prefetch: Batches made ahead.
+        image_ids: Whether to tell which examples are of the same picture.
 
     Returns:
-        Batches as those of `train_dataset`.
+        Batches as those of `train_dataset`, and `image_id` if wanted.
 
     Raises:
         UserError: If data is missing or broken.
@@ -175,7 +177,7 @@ def eval_dataset(
         return bucket, tf.range(start, start + size)
 
     batches = tf.data.Dataset.from_tensor_slices((starts, sizes, bucket)).map(numbered)
-    return _finish(data, batches, prefetch)
+    return _finish(data, batches, prefetch, image_ids=image_ids)
 
 
 def _read_split(
@@ -280,7 +282,9 @@ def _consecutive(
     return starts, counts, chosen
 
 
-def _finish(split: _Split, batches: tf.data.Dataset, prefetch: int) -> tf.data.Dataset:
+def _finish(
+    split: _Split, batches: tf.data.Dataset, prefetch: int, *, image_ids: bool = False
+) -> tf.data.Dataset:
     """Turns (bucket, record numbers, perhaps seeds) into batches of tensors."""
     problem = split.problem
     multiplier = problem.batch_size_multiplier
@@ -305,6 +309,7 @@ def _finish(split: _Split, batches: tf.data.Dataset, prefetch: int) -> tf.data.D
             lengths,
             wav_bytes_inputs=split.index.wav_bytes_inputs,
             seeds=seeds[0] if seeds else None,
+            image_ids=image_ids,
         )
         return batch | {"example_id": numbers}
 

@@ -25,6 +25,8 @@ from t2t_multimodel.problems.problem import (
 
 SIDES = ("inputs", "targets")
 _LABEL_KEY = "image/class/label"
+# The key of TensorFlow's im2txt; T2T's captions have no such thing.
+_IMAGE_ID_KEY = "image/image_id"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +110,8 @@ def serialize(
             if place and place not in told:
                 told = f"{place}: {told}"
             raise UserError(told) from None
+    if "image_id" in example:
+        fields[_IMAGE_ID_KEY] = _ints([example["image_id"]])
     return tf.train.Example(
         features=tf.train.Features(feature=fields)
     ).SerializeToString(deterministic=True)
@@ -121,6 +125,7 @@ def parse_batch(
     *,
     wav_bytes_inputs: bool = False,
     seeds: tf.Tensor | None = None,
+    image_ids: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Returns the batch that the model sees; runs in a graph.
 
@@ -133,11 +138,14 @@ def parse_batch(
             wrote it; see `holds_wav_bytes`.
         seeds: `(B, 2)` int64 that decide the augmentation of training pictures;
             `None` leaves pictures as they are.
+        image_ids: Whether to tell which records are of the same picture.
 
     Returns:
         Text `(B, L)` int32, padded with 0; images `(B, H, W, C)` uint8; sound
         `(B, frames, bins)` or `(B, samples)` float32 with `<side>_length` `(B,)`
-        int32; class labels `(B,)` int32.
+        int32; class labels `(B,)` int32. With `image_ids`,
+        `image_id` `(B,)` int64: the same for captions of the same picture, -1 where
+        records do not tell, as T2T's do not.
     """
     sides = stored_sides(problem)
     spec: dict[str, Any] = {}
@@ -145,6 +153,8 @@ def parse_batch(
         spec |= _spec(side)
     if wav_bytes_inputs:
         spec |= wav_bytes.spec()
+    if image_ids:
+        spec[_IMAGE_ID_KEY] = tf.io.FixedLenFeature([], tf.int64, default_value=-1)
     fields = tf.io.parse_example(records, spec)
     if wav_bytes_inputs:
         fields[wav_bytes.KEY] = wav_bytes.waveforms(fields)
@@ -152,6 +162,8 @@ def parse_batch(
     for side in sides:
         length = lengths.get(side.name)
         batch |= _DECODERS[side.feature.kind](side, fields, length, seeds)
+    if image_ids:
+        batch["image_id"] = fields[_IMAGE_ID_KEY]
     return batch
 
 

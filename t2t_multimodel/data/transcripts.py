@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from t2t_multimodel.data import sound_files, text_rows
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import BadExample
 
 # `<s> GO </s> (an253-fash-b)`
 _SPHINX_LINE = re.compile(r"(?:<s>(?:\s|$))?(.*?)(?:</s>)?\s*\(([^()\s]+)\)")

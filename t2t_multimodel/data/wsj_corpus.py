@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from t2t_multimodel.data import wsj_transcripts
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.transcripts import Utterance, checked, files_below
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import BadExample
 
 LISTS: Mapping[str, tuple[str, ...]] = {
     "train": ("wsj1/doc/indices/si_tr_s.ndx", "wsj0/doc/indices/train/tr_s_wv1.ndx"),

@@ -26,6 +26,8 @@ SINGLE_REFERENCE = "_1ref"
 """Ends the name of a metric that sees one caption of a picture at a time."""
 
 _BASELINE_TARGETS = 5000
+# What captions are compared by elsewhere is always of all references.
+_OF_ALL_REFERENCES = ("caption_bleu4", "cider_d")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +55,8 @@ class MetricResult:
         )
 
     def _number(self, score: Score) -> str:
+        if "cider" in self.name:
+            return f"{score.value:.3f}"
         return f"{score.value:.2f}" if "bleu" in self.name else f"{score.value:.2%}"
 
 
@@ -162,6 +166,7 @@ class Scorer:
             self._measure(problem, metric, suffix, outputs, references)
             for metric in problem.decode_metrics
             for suffix, outputs, references in _outputs_and_references(decoded)
+            if metric not in _OF_ALL_REFERENCES or suffix != SINGLE_REFERENCE
         ]
         return ScoredSplit(decoded, tuple(results), seconds)
 

@@ -17,6 +17,9 @@ from t2t_multimodel.problems.problem import Problem
 
 _BATCHES_SORTED_TOGETHER = 8
 
+# An input, its target, and for images what tells whether two are of the same picture.
+_Example = tuple[np.ndarray, Any, bytes | int | None]
+
 
 @dataclasses.dataclass(frozen=True)
 class DecodedSplit:
@@ -52,14 +55,17 @@ def decode_split(
 ) -> DecodedSplit:
     """Decodes the examples of a split, in the order of the shards.
 
-    A picture that comes again, with another caption, is decoded once.
+    A picture that comes again, with another caption, is decoded once. Which examples
+    are of the same picture their records tell; those of T2T do not, and equal pixels
+    tell it there.
 
     Args:
         decoder: Decodes.
         problem_name: Which problem.
         data_dir: Folder of the shards.
         split: `"train"`, `"dev"` or `"test"`.
-        max_examples: Stop after so many; 0 means the whole split.
+        max_examples: Stop after so many, and after the other captions of the last
+            picture that stand next to it; 0 means the whole split.
         progress: Told the number of examples after each batch of them.
 
     Raises:
@@ -69,20 +75,17 @@ def decode_split(
         raise UserError(f"--eval_examples={max_examples} must not be negative")
     problem = decoder.problem(problem_name)
     decoded = DecodedSplit(problem, split, [], [], [], [], [])
-    of_picture: dict[bytes, int] = {}
+    of_picture: dict[bytes | int, int] = {}
     result_of_group: list[Result] = []
-    examples = itertools.islice(
-        _examples(decoder, problem, data_dir, split), max_examples or None
-    )
+    examples = _first(_examples(decoder, problem, data_dir, split), max_examples)
     while window := list(
         itertools.islice(examples, _BATCHES_SORTED_TOGETHER * decoder.batch_size)
     ):
         new_rows = []
-        for row, target in window:
-            key = hashlib.sha256(row.tobytes()).digest()
+        for row, target, picture in window:
             group = len(result_of_group) + len(new_rows)
             if problem.inputs.kind == "image":
-                group = of_picture.setdefault(key, group)
+                group = of_picture.setdefault(picture, group)
             if group == len(result_of_group) + len(new_rows):
                 new_rows.append(row)
             decoded.groups.append(group)
@@ -111,7 +114,17 @@ def first_inputs(
         UserError: If data is missing or broken.
     """
     examples = _examples(decoder, decoder.problem(problem_name), data_dir, split)
-    return [row for row, _ in itertools.islice(examples, count)]
+    return [row for row, _, _ in itertools.islice(examples, count)]
+
+
+def _first(examples: Iterator[_Example], count: int) -> Iterator[_Example]:
+    """Yields `count` examples, all if 0, and further ones of the last picture."""
+    last = None
+    for number, example in enumerate(examples, 1):
+        if count and number > count and (last is None or example[2] != last):
+            return
+        yield example
+        last = example[2]
 
 
 def _add_example(
@@ -134,14 +147,16 @@ def _add_example(
 
 def _examples(
     decoder: Decoder, problem: Problem, data_dir: str | os.PathLike, split: str
-) -> Iterator[tuple[np.ndarray, Any]]:
-    """Yields each example's input, without padding, and its target."""
+) -> Iterator[_Example]:
+    """Yields each example's input, without padding, its target, and which picture."""
+    of_pictures = problem.inputs.kind == "image"
     dataset = eval_dataset(
         problem,
         data_dir,
         split,
         batch_size=1024,  # tokens; of no effect when examples are counted
         examples_per_batch=decoder.batch_size,
+        image_ids=of_pictures,
     )
     for batch in dataset.as_numpy_iterator():
         lengths = batch.get("inputs_length")
@@ -152,4 +167,9 @@ def _examples(
                 row = row[: lengths[index]]
             elif problem.inputs.kind == "text":
                 row = np.trim_zeros(row, "b")
-            yield row, target
+            picture: bytes | int | None = None
+            if of_pictures:
+                picture = int(batch["image_id"][index])
+                if picture < 0:
+                    picture = hashlib.sha256(row.tobytes()).digest()
+            yield row, target, picture

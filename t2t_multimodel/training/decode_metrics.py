@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 import sacrebleu
 
 from t2t_multimodel.errors import UserError
+from t2t_multimodel.training import caption_metrics
 from t2t_multimodel.training import t2t_bleu as t2t
 from t2t_multimodel.training.edit_distance import edit_distance
 
@@ -77,6 +78,40 @@ def t2t_bleu(
     return Score(100 * value, signature, len(outputs))
 
 
+def caption_bleu4(outputs: Sequence[str], references: References) -> Score:
+    """Returns BLEU-4 of captions as COCO's evaluation computes it, within [0, 100].
+
+    Args:
+        outputs: A caption a picture.
+        references: All captions of each picture.
+
+    Raises:
+        UserError: As for `bleu`.
+    """
+    several = _several(outputs, references)
+    value, signature = caption_metrics.corpus_bleu4(outputs, several)
+    return Score(value, signature, len(outputs))
+
+
+def cider_d(outputs: Sequence[str], references: References) -> Score:
+    """Returns CIDEr-D of captions as COCO's evaluation computes it, within [0, 10].
+
+    Many papers give a hundred times this number.
+
+    Args:
+        outputs: A caption a picture.
+        references: All captions of each picture.
+
+    Raises:
+        UserError: As for `bleu`.
+    """
+    several = _several(outputs, references)
+    value = caption_metrics.corpus_cider_d(outputs, several)
+    most = max(map(len, several))
+    signature = f"nrefs:{most}|pictures:{len(outputs)}|sigma:6|words:coco"
+    return Score(value, signature, len(outputs))
+
+
 def wer(outputs: Sequence[str], references: References) -> Score:
     """Returns the word error rate: edits over words of the references.
 
@@ -134,6 +169,8 @@ def top5(outputs: Sequence[Sequence[Hashable]], references: Sequence) -> Score:
 DECODE_METRICS: dict[str, Callable[..., Score]] = {
     "bleu": bleu,
     "t2t_bleu": t2t_bleu,
+    "caption_bleu4": caption_bleu4,
+    "cider_d": cider_d,
     "wer": wer,
     "correct_trees": correct_trees,
     "top1": top1,
