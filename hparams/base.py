@@ -73,6 +73,7 @@ class HParams:
     symbol_dropout: float = 0.0  # share of input symbols hidden in training
     image_stem_filters: tuple[int, ...] = (32, 64)
     image_filters: tuple[int, ...] = (128, 256)  # ConvRes blocks before the last
+    image_norm: Literal["position", "picture"] = "position"  # picture: ours
     audio_compression: int = 8  # ConvRes blocks before the last; each halves the time
     audio_spectral_bin_stride: int = 1  # 2 halves the mel bins in each block too
     audio_filter_multiplier: int = 1  # block i has this times 2^i filters; paper: 1

@@ -94,6 +94,7 @@ def multimodel_mini() -> HParams:
         moe_hidden_size=256,
         image_stem_filters=(16, 32),
         image_filters=(32, 64),
+        image_norm="picture",
         audio_compression=3,
         audio_spectral_bin_stride=2,
         audio_filter_multiplier=8,

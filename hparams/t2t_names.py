@@ -172,6 +172,7 @@ OURS_ALONE: Mapping[str, str] = {
     "use_moe": "the paper's Table 4",
     "image_stem_filters": "32, 64, which the paper and T2T's code have",
     "image_filters": "128, 256, which the paper and T2T's code have",
+    "image_norm": "over the depth of a position, in the paper and in T2T's code",
     "audio_spectral_bin_stride": "1, which the paper and T2T's code have",
     "audio_filter_multiplier": "1, which the paper and T2T's code have",
     "categorical_filters": "1.25 H, 2 H, 2.5 H in T2T's code",

@@ -191,7 +191,7 @@ def _candidates(
     num_beams = alive_log_probs.shape[1]
     # Of one hypothesis none but its own 2 G best can be among the 2 G best of all.
     each = min(2 * num_beams, logits.shape[-1])
-    values, symbols = tf.math.top_k(logits, each)
+    values, symbols = top_k_of_many(logits, each)
     values -= tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
     values = tf.reshape(values, [-1, num_beams, each]) + alive_log_probs[..., None]
     log_probs, chosen = tf.math.top_k(
@@ -199,3 +199,30 @@ def _candidates(
     )
     symbols = tf.reshape(symbols, [-1, num_beams * each])
     return log_probs, tf.gather(symbols, chosen, batch_dims=1), chosen // each
+
+
+def top_k_of_many(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what `tf.math.top_k` does of `(R, V)`, sooner where V is large.
+
+    The k largest are in the k stretches with the largest maxima, and maxima are found
+    several numbers at a time, where `top_k` compares one after the other.
+    """
+    width = 64
+    size = values.shape[-1]
+    count = size // width
+    if count <= 2 * k:
+        return tf.math.top_k(values, k)
+    stretches = tf.reshape(values[:, : count * width], [-1, count, width])
+    _, chosen = tf.math.top_k(tf.reduce_max(stretches, axis=-1), k)
+    # In their order: of equal numbers the first goes first, as in `top_k`.
+    chosen = tf.sort(chosen, axis=-1)
+    kept = tf.reshape(tf.gather(stretches, chosen, batch_dims=1), [-1, k * width])
+    places = tf.reshape(chosen[..., None] * width + tf.range(width), [-1, k * width])
+    rest = tf.broadcast_to(
+        tf.range(count * width, size), [tf.shape(values)[0], size - count * width]
+    )
+    largest, index = tf.math.top_k(
+        tf.concat([kept, values[:, count * width :]], axis=1), k
+    )
+    places = tf.concat([places, rest], axis=1)
+    return largest, tf.gather(places, index, batch_dims=1)

@@ -19,6 +19,8 @@ class ConvStep2D(keras.layers.Layer):
             step on raw pixels has not.
         separable: Whether the convolution is depthwise and pointwise; T2T v1.0.3 takes
             ordinary ones for the stem and the shortcuts.
+        norm_axes: Of the layer norm; `(-3, -2, -1)` takes the picture as a whole, for
+            pictures without padding.
         kernel_initializer: Initializer of the kernels.
 
     Call arguments:
@@ -37,6 +39,7 @@ class ConvStep2D(keras.layers.Layer):
         *,
         activation: bool = True,
         separable: bool = True,
+        norm_axes: tuple[int, ...] = (-1,),
         kernel_initializer="orthogonal",
         **kwargs,
     ):
@@ -49,7 +52,7 @@ class ConvStep2D(keras.layers.Layer):
         self.activation = activation
         self.separable = separable
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.norm = LayerNorm(dtype=self.dtype_policy, name="norm")
+        self.norm = LayerNorm(axes=norm_axes, dtype=self.dtype_policy, name="norm")
 
     def build(self, input_shape):
         depth = input_shape[-1]
@@ -109,5 +112,6 @@ class ConvStep2D(keras.layers.Layer):
             "strides": self.strides,
             "activation": self.activation,
             "separable": self.separable,
+            "norm_axes": self.norm.axes,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

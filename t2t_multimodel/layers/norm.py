@@ -15,6 +15,9 @@ class LayerNorm(keras.layers.Layer):
 
     Args:
         epsilon: Added to the variance.
+        axes: Axes normalized together, counted from the end. `(-3, -2, -1)` takes a
+            whole picture at once (Ba et al. 2016), which keeps how strong a position
+            is beside the others; scale and shift are per unit of depth all the same.
 
     Call arguments:
         x: `(..., C)` activations.
@@ -23,9 +26,12 @@ class LayerNorm(keras.layers.Layer):
         `(..., C)`, in the dtype the layer computes in.
     """
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs):
+    def __init__(
+        self, epsilon: float = 1e-6, *, axes: tuple[int, ...] = (-1,), **kwargs
+    ):
         super().__init__(**kwargs)
         self.epsilon = epsilon
+        self.axes = tuple(axes)
 
     def build(self, input_shape):
         depth = input_shape[-1]
@@ -39,6 +45,7 @@ class LayerNorm(keras.layers.Layer):
             ops.cast(self.scale, "float32"),
             ops.cast(self.bias, "float32"),
             self.epsilon,
+            self.axes,
         )
         return ops.cast(y, x.dtype)
 
@@ -46,10 +53,12 @@ class LayerNorm(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return super().get_config() | {"epsilon": self.epsilon}
+        return super().get_config() | {"epsilon": self.epsilon, "axes": self.axes}
 
 
-def _normalize(x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
+def _normalize(
+    x: Any, scale: Any, bias: Any, epsilon: float, axes: tuple[int, ...]
+) -> Any:
     """Layer normalization of `(..., C)` with the gradient in closed form.
 
     The gradient takes two means instead of the chain through mean and variance;
@@ -59,15 +68,15 @@ def _normalize(x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
 
     @ops.custom_gradient
     def normalize(x, scale, bias):
-        centred = x - ops.mean(x, axis=-1, keepdims=True)
-        variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+        centred = x - ops.mean(x, axis=axes, keepdims=True)
+        variance = ops.mean(ops.square(centred), axis=axes, keepdims=True)
         inverse = ops.rsqrt(variance + epsilon)
         normalized = centred * inverse
 
         def grad(d_y):
             d_normalized = d_y * scale
-            mean = ops.mean(d_normalized, axis=-1, keepdims=True)
-            slope = ops.mean(d_normalized * normalized, axis=-1, keepdims=True)
+            mean = ops.mean(d_normalized, axis=axes, keepdims=True)
+            slope = ops.mean(d_normalized * normalized, axis=axes, keepdims=True)
             d_x = (d_normalized - mean - normalized * slope) * inverse
             positions = tuple(range(len(x.shape) - 1))
             d_scale = ops.sum(d_y * normalized, axis=positions)

@@ -13,6 +13,7 @@ class ConvRes(keras.layers.Layer):
     Args:
         filters: Depth of the output (F).
         strides: Of the pool and the shortcut, `(rows, columns)`.
+        norm_axes: Of the steps' layer norms.
         kernel_initializer: Initializer of the kernels.
 
     Call arguments:
@@ -28,12 +29,14 @@ class ConvRes(keras.layers.Layer):
         filters: int,
         strides: tuple[int, int] = (2, 2),
         *,
+        norm_axes: tuple[int, ...] = (-1,),
         kernel_initializer="orthogonal",
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters = filters
         self.strides = tuple(strides)
+        self.norm_axes = tuple(norm_axes)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.step_1 = self._step("step_1", (3, 3))
         self.step_2 = self._step("step_2", (3, 3))
@@ -44,6 +47,7 @@ class ConvRes(keras.layers.Layer):
             self.filters,
             kernel_size,
             strides,
+            norm_axes=self.norm_axes,
             kernel_initializer=self.kernel_initializer.clone(),
             name=name,
             dtype=self.dtype_policy,
@@ -71,6 +75,7 @@ class ConvRes(keras.layers.Layer):
         return super().get_config() | {
             "filters": self.filters,
             "strides": self.strides,
+            "norm_axes": self.norm_axes,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 

@@ -1,5 +1,7 @@
 """The image net: pictures to a grid of positions, after Xception's entry flow."""
 
+from typing import Literal
+
 import keras
 from keras import ops
 
@@ -20,6 +22,9 @@ class ImageModality(keras.layers.Layer):
         depth: Depth of the output (C).
         stem_filters: Of the two convolutions at the start.
         filters: Of the ConvRes blocks before the last, which has `depth` filters.
+        norm: What a layer norm is over: the depth of a `"position"` (paper, T2T), or
+            the whole `"picture"` (ours). The former makes a flat background as strong
+            as the edges of things, and what it amplifies there has to be unlearned.
         kernel_initializer: Initializer of the kernels.
 
     Call arguments:
@@ -35,6 +40,7 @@ class ImageModality(keras.layers.Layer):
         *,
         stem_filters=(32, 64),
         filters=(128, 256),
+        norm: Literal["position", "picture"] = "position",
         kernel_initializer="orthogonal",
         **kwargs,
     ):
@@ -42,6 +48,7 @@ class ImageModality(keras.layers.Layer):
         self.depth = depth
         self.stem_filters = tuple(stem_filters)
         self.filters = tuple(filters)
+        self.norm = norm
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.stem_1 = ConvStep2D(
             self.stem_filters[0],
@@ -59,6 +66,7 @@ class ImageModality(keras.layers.Layer):
 
     def _common(self, name):
         return {
+            "norm_axes": (-1,) if self.norm == "position" else (-3, -2, -1),
             "kernel_initializer": self.kernel_initializer.clone(),
             "name": name,
             "dtype": self.dtype_policy,
@@ -91,6 +99,7 @@ class ImageModality(keras.layers.Layer):
             "depth": self.depth,
             "stem_filters": self.stem_filters,
             "filters": self.filters,
+            "norm": self.norm,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 

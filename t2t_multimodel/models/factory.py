@@ -132,6 +132,7 @@ def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str):
             depth,
             stem_filters=hparams.image_stem_filters,
             filters=hparams.image_filters,
+            norm=hparams.image_norm,
             kernel_initializer=_initializer(hparams),
             name=name,
         )

@@ -137,3 +137,17 @@ def test_padding_is_never_chosen():
             length = ended[0] + 1 if ended.size else len(ids)
             assert np.all(ids[:length] > 0)
             assert not ids[length:].any()
+
+
+@pytest.mark.parametrize("size", [7, 1024, 8192, 8197])
+def test_the_best_of_many_are_those_of_top_k(size):
+    rng = np.random.default_rng(size)
+    drawn = rng.normal(size=(5, size))
+    few = rng.integers(0, 3, (5, size))  # nearly all numbers are equal to others
+    none = np.where(np.arange(size) < 3, drawn, -np.inf)
+    for values in (drawn, few, none):
+        values = tf.constant(values, tf.float32)
+        for ours, expected in zip(
+            beam.top_k_of_many(values, 7), tf.math.top_k(values, 7), strict=True
+        ):
+            np.testing.assert_array_equal(ours, expected)

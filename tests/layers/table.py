@@ -61,6 +61,9 @@ class CausalSelfAttention(layers.MultiHeadAttention):
 
 CASES = {
     "LayerNorm": Case(lambda d: layers.LayerNorm(dtype=d), ((2, 12, 8),), causal=True),
+    "LayerNorm of pictures": Case(
+        lambda d: layers.LayerNorm(axes=(-3, -2, -1), dtype=d), ((2, 5, 4, 3),)
+    ),
     "Dropout": Case(
         lambda d: layers.Dropout(0.5, dtype=d),
         ((2, 12, 8),),
@@ -108,6 +111,10 @@ CASES = {
     ),
     "ConvStep2D strided": Case(
         lambda d: layers.ConvStep2D(6, (3, 3), (2, 2), separable=False, dtype=d),
+        ((2, 5, 4, 3),),
+    ),
+    "ConvStep2D normed as a picture": Case(
+        lambda d: layers.ConvStep2D(6, norm_axes=(-3, -2, -1), dtype=d),
         ((2, 5, 4, 3),),
     ),
     "MultiHeadAttention": Case(

@@ -38,8 +38,8 @@ def _language(**kwargs):
     return net, lambda: run_language(net, np.arange(5)[None])
 
 
-def _image():
-    net = ImageModality(16, stem_filters=(4, 6), filters=(8,))
+def _image(norm="position"):
+    net = ImageModality(16, stem_filters=(4, 6), filters=(8,), norm=norm)
     net.build((None, None, None, 3))
     return net, lambda: net(images(2, 24, 24, 3))
 
@@ -67,6 +67,7 @@ NETS = {
     "language_three_tables": _language,
     "language_shared": lambda: _language(shared=True),
     "image": _image,
+    "image_normed_as_pictures": lambda: _image("picture"),
     "audio_spectrogram": lambda: _audio("spectrogram", (2, 24, 8)),
     "audio_spectrogram_strided_bins": lambda: _audio("spectrogram", (2, 24, 8), 2),
     "audio_waveform": lambda: _audio("waveform", (2, 40)),
@@ -100,6 +101,22 @@ def test_the_image_net_turns_299_pixels_into_19_positions():
     net = ImageModality(8, stem_filters=(2, 2), filters=(2, 4))
     assert net.compute_output_shape((1, 299, 299, 3)) == (1, 19, 19, 8)
     assert net(images(1, 299, 299, 3)).shape == (1, 19, 19, 8)
+
+
+def test_norm_of_pictures_leaves_a_flat_background_weaker_than_a_thing():
+    rng = np.random.default_rng(3)
+    picture = 128 + rng.normal(size=(1, 32, 32, 3))
+    picture[:, 8:16, 8:16] = (240, 20, 60)
+
+    def strength(norm):
+        net = ImageModality(16, stem_filters=(8, 8), filters=(8,), norm=norm)
+        net.build((None, None, None, 3))
+        output = np.asarray(net.stem_1(picture.astype("float32")))
+        deviation = output.std(axis=-1)[0]  # 16 x 16
+        return deviation[12:, 12:].mean() / deviation[4:8, 4:8].mean()
+
+    keras.utils.set_random_seed(1)
+    assert strength("picture") < 0.85 < 0.9 < strength("position")
 
 
 def test_the_papers_image_net_has_the_papers_filters():
