@@ -56,8 +56,17 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["pytest", "hypothesis", "matplotlib", "ruff", "mypy", "build"],
+        "test": [
+            "pytest",
+            "hypothesis",
+            "matplotlib",
+            "soundfile",
+            "ruff",
+            "mypy",
+            "build",
+        ],
         "plots": ["matplotlib"],
+        "audio": ["soundfile>=0.12"],
     },
     entry_points={
         "console_scripts": [

@@ -175,13 +175,13 @@ class AudioLibrispeechTokens8k(SpeechProblem):
         "dev": _Part("dev-clean", "337 MB", "dev_clean"),
         "test": _Part("test-clean", "346 MB", "test_clean"),
     }
-    tfds = TfdsCorpus("librispeech", size="57 GiB download, 304 GiB prepared")
+    tfds = TfdsCorpus("librispeech", size="57 GiB download, about 300 GiB prepared")
 
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
     ) -> Iterator[RawExample | BadExample]:
         """Yields train-clean-100, dev-clean or test-clean."""
-        if self._folder(split, tmp_dir).is_dir() or not self.tfds.is_prepared():
+        if not self._is_in_tfds(split, tmp_dir):
             yield from super().examples(split, tmp_dir=tmp_dir, seed=seed)
             return
         for example in self.tfds.read(self.parts[split].tfds_split):
@@ -204,6 +204,15 @@ class AudioLibrispeechTokens8k(SpeechProblem):
                 f"LibriSpeech ({self.tfds.size}) with '{self.tfds.command()}'"
             )
         yield from transcripts.read_trans_tree(folder)
+
+    def vocabulary_texts(self, tmp_dir: pathlib.Path) -> Iterator[str]:
+        """Yields the transcripts of train, without reading sound for them."""
+        if not self._is_in_tfds("train", tmp_dir):
+            yield from super().vocabulary_texts(tmp_dir)
+            return
+        part = self.parts["train"].tfds_split
+        for example in self.tfds.read(part, features={"text": True}):
+            yield example["text"].decode("utf-8").strip().lower()
 
     def sources(self, tmp_dir: pathlib.Path) -> Sequence[Source]:
         """Returns the three archives."""
@@ -229,6 +238,9 @@ class AudioLibrispeechTokens8k(SpeechProblem):
 
     def _folder(self, split: str, tmp_dir: pathlib.Path) -> pathlib.Path:
         return tmp_dir / "LibriSpeech" / self.parts[split].folder
+
+    def _is_in_tfds(self, split: str, tmp_dir: pathlib.Path) -> bool:
+        return not self._folder(split, tmp_dir).is_dir() and self.tfds.is_prepared()
 
     def _missing(self, split: str, tmp_dir: pathlib.Path) -> Iterator[str]:
         folder = self._folder(split, tmp_dir)

@@ -284,7 +284,7 @@ def test_the_examples_of_the_documentation_load(tmp_path):
     blocks = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.S)
     assert len(blocks) >= 2
     for number, block in enumerate(blocks):
-        for path in re.findall(r'"([\w/.]*[/.][\w/.]*)"', block):
+        for path in re.findall(r'"([\w/.-]*[/.][\w/.-]*)"', block):
             target = tmp_path / path
             if target.suffix in (".en", ".fr", ".gz"):
                 target.parent.mkdir(parents=True, exist_ok=True)

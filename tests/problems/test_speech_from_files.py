@@ -16,6 +16,8 @@ from tests.data import sound_bytes
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
 
+DOCS = pathlib.Path(__file__).parents[2] / "docs" / "your_own_data.md"
+
 SPEECH = """
 [[problem]]
 name = "audio_mine"
@@ -243,6 +245,41 @@ def test_a_column_that_is_not_there_is_told(load):
     problem = load(SPEECH + 'transcript_column = "words"\n')
     with pytest.raises(UserError, match="train.tsv:1: no column named 'words'"):
         examples(problem)
+
+
+def test_the_examples_of_the_documentation_are_read(tmp_path):
+    blocks = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.S)
+    blocks = [block for block in blocks if 'kind = "speech"' in block]
+    assert len(blocks) == 3
+    table = "path\tsentence\na.wav\tOne\nb\tTwo\n"
+    for path in ("clips/a.wav", "clips/b.wav", "an4/wav/a.wav", "an4/wav/b.wav"):
+        write(tmp_path / path, SOUNDS["a.wav"])
+    write(tmp_path / "clips/train.tsv", table)
+    write(tmp_path / "clips/more.csv", table.replace("\t", ","))
+    for part in ("train-clean-100", "train-clean-360", "dev-clean", "test-clean"):
+        write(tmp_path / "LibriSpeech" / part / "1/2/1-2-3.wav", SOUNDS["a.wav"])
+        write(tmp_path / "LibriSpeech" / part / "1/2/1-2.trans.txt", "1-2-3 ONE\n")
+    for part in ("train", "test"):
+        write(tmp_path / f"an4/etc/an4_{part}.fileids", "a\nb\n")
+        lines = "<s> ONE </s> (a)\n<s> TWO </s> (b)\n"
+        write(tmp_path / f"an4/etc/an4_{part}.transcription", lines)
+    words = []
+    for block in blocks:
+        write(tmp_path / "mine.toml", block)
+        [name] = load_problem_file(tmp_path / "mine.toml")
+        problem = make_problem(name)
+        for split in problem.num_shards:
+            words.append([heard(e)[2] for e in examples(problem, split)])
+    assert words == [
+        ["two", "one", "two"],
+        ["one"],
+        ["ONE", "ONE"],
+        ["ONE"],
+        ["ONE"],
+        ["TWO"],
+        ["ONE"],
+        ["ONE", "TWO"],
+    ]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="no ../shared/data")
