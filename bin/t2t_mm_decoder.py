@@ -258,9 +258,12 @@ def score_splits(
         print("\n".join(scored.report(_EXAMPLES_SHOWN)), flush=True)
         if base:
             lines.write_lines(f"{base}.{name}.inputs", decoded.inputs)
-            lines.write_lines(f"{base}.{name}.targets", decoded.targets)
+            lines.write_lines(f"{base}.{name}.targets", decoded.shown_targets)
             decodes = (
-                lines.result_line(result, decoder.hparams) for result in decoded.results
+                lines.result_line(result, decoder.hparams, sentence)
+                for result, sentence in zip(
+                    decoded.results, decoded.sentences, strict=True
+                )
             )
             lines.write_lines(f"{base}.{name}.decodes", decodes)
             print(f"  files: {base}.{name}.inputs, .targets, .decodes", flush=True)

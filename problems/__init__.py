@@ -11,6 +11,7 @@ import t2t_multimodel.problems.captions
 import t2t_multimodel.problems.from_files
 import t2t_multimodel.problems.images
 import t2t_multimodel.problems.miniature.problems
+import t2t_multimodel.problems.parsing
 import t2t_multimodel.problems.speech
 import t2t_multimodel.problems.translation  # noqa: F401, they register their own
 from t2t_multimodel.problems.problem import Problem

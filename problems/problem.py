@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from t2t_multimodel.data.features import Feature, Text, Vocabulary
 from t2t_multimodel.data.raw_example import BadExample, RawExample, materialise
 from t2t_multimodel.data.raw_example import LazyExample as LazyExample
-from t2t_multimodel.data.spaces import SpaceId
+from t2t_multimodel.data.spaces import PARSE_SPACES
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.registry import PROBLEMS
 
 SPLITS = ("train", "dev", "test")
 """Names of the splits, as they stand in shard names (T2T's `dev` is validation)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -135,8 +136,8 @@ class Problem(abc.ABC):
         """Metrics of decoded outputs, by the kind and space of the target."""
         if self.targets.kind == "class_label":
             return ("top1", "top5")
-        if self.targets.space in (SpaceId.PARSE_TOKENS, SpaceId.PARSE_CHARACTERS):
-            return ("correct_trees",)
+        if self.targets.space in PARSE_SPACES:
+            return ("correct_trees", "bracketing_f1")
         if self.inputs.kind == "audio":
             return ("wer",)
         return ("bleu",)

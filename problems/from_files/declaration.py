@@ -118,8 +118,10 @@ def column_of(table: TomlTable, key: str, default: int | None = None) -> int | s
     )
 
 
-def space_of(table: TomlTable, key: str) -> SpaceId:
-    """Returns the space that a key names."""
+def space_of(table: TomlTable, key: str, default: SpaceId | None = None) -> SpaceId:
+    """Returns the space that a key names; without a default the key must be there."""
+    if default is not None and key not in table.values:
+        return default
     names = {space.name.lower(): space for space in SpaceId}
     given = table.get(key, str)
     if given not in names:

@@ -4,12 +4,26 @@ import pathlib
 
 from t2t_multimodel.data.toml_file import TomlTable, read_tables
 from t2t_multimodel.errors import unknown
-from t2t_multimodel.problems.from_files import captions, images, speech, text, text_classes
+from t2t_multimodel.problems.from_files import (
+    captions,
+    images,
+    speech,
+    text,
+    text_classes,
+    trees,
+)
 from t2t_multimodel.problems.from_files.declaration import Kind, positive
 from t2t_multimodel.problems.problem import SPLITS, Problem, ReversedProblem
 from t2t_multimodel.registry import PROBLEMS
 
-KINDS: dict[str, Kind] = text.KINDS | text_classes.KINDS | images.KINDS | captions.KINDS | speech.KINDS
+KINDS: dict[str, Kind] = (
+    text.KINDS
+    | text_classes.KINDS
+    | images.KINDS
+    | captions.KINDS
+    | speech.KINDS
+    | trees.KINDS
+)
 """Name to kind of problem."""
 
 _COMMON_KEYS = (

@@ -40,3 +40,9 @@ class SpaceId(enum.IntEnum):
     CPP_TOKENS = 28
     STROKES = 29
     PICKLED_PYTHON = 30
+
+
+PARSE_SPACES = frozenset(
+    (SpaceId.PARSE_TOKENS, SpaceId.PARSE_CHARACTERS, SpaceId.ICELANDIC_PARSE_TOKENS)
+)
+"""Spaces whose texts are tags of trees, as `trees.linearise` writes them."""

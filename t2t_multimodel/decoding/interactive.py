@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from t2t_multimodel.data.spaces import SpaceId
-from t2t_multimodel.data.trees import unlinearise
+from t2t_multimodel.data.spaces import PARSE_SPACES
+from t2t_multimodel.data.tree_repair import legal_tree
+from t2t_multimodel.data.trees import linearise
 from t2t_multimodel.decoding.decoder import ClassScore, Decoder
 from t2t_multimodel.decoding.line_editor import line_reader
 from t2t_multimodel.decoding.raw_inputs import batch_inputs
@@ -122,9 +123,9 @@ class Prompt:
             texts = [output.text for output in outputs]
             for output in outputs:
                 self._say(f"{output.log_prob:9.3f}  {output.text}")
-        if target.targets.space == SpaceId.PARSE_TOKENS:
+        if target.targets.space in PARSE_SPACES and source.inputs.kind == "text":
             for text in texts:
-                self._show_tree(text, line)
+                self._show_tree(text.split(), line.split())
 
     def _is_streamed(self) -> bool:
         return (
@@ -165,11 +166,10 @@ class Prompt:
         for scored in classes:
             self._say(f"{scored.probability:7.2%}  {scored.name}")
 
-    def _show_tree(self, tags: str, sentence: str) -> None:
-        tree = unlinearise(tags.split(), sentence.split())
-        if tree is None:
-            self._say("(no tree over the words of the input)")
-            return
+    def _show_tree(self, tags: list[str], words: list[str]) -> None:
+        tree = legal_tree(tags, words)
+        if linearise(tree) != tags:
+            self._say("(the tags are no tree over the words; repaired:)")
         for child in tree.children:
             for line in draw(child):
                 self._say(line)

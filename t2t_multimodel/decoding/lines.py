@@ -10,6 +10,7 @@ import numpy as np
 
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.decoding.decoder import Decoder, Result
+from t2t_multimodel.decoding.shown_trees import in_brackets, is_parser
 from t2t_multimodel.errors import UserError
 
 _BATCHES_SORTED_TOGETHER = 64
@@ -50,11 +51,14 @@ def decode_lines(
     while window := list(itertools.islice(numbered, size)):
         prepared: dict[int, np.ndarray] = {}
         errors: dict[int, str] = {}
+        sentences: dict[int, str] = {}
         for number, line in window:
             try:
                 text = _decode_utf8(line).strip()
                 if text:
                     prepared[number] = decoder.prepare(problem, text)
+                if is_parser(decoder.problem(problem)):
+                    sentences[number] = text
             except UserError as error:
                 errors[number] = str(error)
         results = decoder.decode_prepared(
@@ -64,7 +68,7 @@ def decode_lines(
             numbers=list(prepared),
         )
         texts = {
-            number: result_line(result, decoder.hparams)
+            number: result_line(result, decoder.hparams, sentences.get(number))
             for number, result in zip(prepared, results, strict=True)
         }
         for number, _ in window:
@@ -88,21 +92,33 @@ def first_inputs(
     return rows
 
 
-def result_line(result: Result, hparams: DecodeHParams) -> str:
+def result_line(
+    result: Result, hparams: DecodeHParams, sentence: str | None = None
+) -> str:
     """Returns what was decoded from one input as a line (T2T's form).
 
     The best output, or with `return_beams` all of them, separated by tabs; with
     `write_beam_scores` each one's score follows it after a tab: of a text the
     log-probability over the length penalty, of a class the probability.
+
+    Args:
+        result: What was decoded.
+        hparams: How it was decoded.
+        sentence: The input of a parser, whose outputs are written as legal trees in
+            brackets over its words; `None` for all others.
     """
+
+    def shown(text: str) -> str:
+        return in_one_line(text if sentence is None else in_brackets(text, sentence))
+
     scored = [(output.text, output.score) for output in result.outputs] or [
         (of_class.name, of_class.probability) for of_class in result.classes
     ]
     if not hparams.return_beams and not hparams.write_beam_scores:
-        return in_one_line(result.text)
+        return shown(result.text)
     parts = []
     for text, score in scored[: hparams.num_outputs if hparams.return_beams else 1]:
-        parts.append(in_one_line(text).replace("\t", " "))
+        parts.append(shown(text).replace("\t", " "))
         if hparams.write_beam_scores:
             parts.append(f"{score:.4f}")
     return "\t".join(parts)

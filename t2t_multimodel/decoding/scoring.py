@@ -1,6 +1,8 @@
 """Scores what a split decodes to, each score next to that of one constant answer."""
 
 import dataclasses
+import functools
+import itertools
 import os
 import pathlib
 import time
@@ -11,6 +13,7 @@ from t2t_multimodel.data.shard_index import load_index
 from t2t_multimodel.data.shards import find_shards
 from t2t_multimodel.data.targets import sample_targets
 from t2t_multimodel.decoding.decoder import Decoder
+from t2t_multimodel.decoding.shown_trees import is_parser
 from t2t_multimodel.decoding.split import DecodedSplit, decode_split
 from t2t_multimodel.decoding.traced import until_eos
 from t2t_multimodel.errors import UserError, unknown
@@ -20,12 +23,19 @@ from t2t_multimodel.training.baselines import (
     best_constant_answer,
     constant_score,
 )
-from t2t_multimodel.training.decode_metrics import DECODE_METRICS, Score
+from t2t_multimodel.training.decode_metrics import (
+    DECODE_METRICS,
+    TREE_METRICS,
+    Score,
+)
 
 SINGLE_REFERENCE = "_1ref"
 """Ends the name of a metric that sees one caption of a picture at a time."""
 
 _BASELINE_TARGETS = 5000
+
+# Laying one answer over a sentence takes a while, and brackets are many to a tree.
+_TREES_TRIED = 100
 # What captions are compared by elsewhere is always of all references.
 _OF_ALL_REFERENCES = ("caption_bleu4", "cider_d")
 
@@ -97,11 +107,14 @@ class ScoredSplit:
             f"in {self.seconds:.1f} s{speed}"
         ]
         lines += [f"  {metric.line()}" for metric in self.metrics]
-        for index in range(min(num_shown, len(decoded.results))):
+        shown = zip(
+            decoded.inputs, decoded.shown_targets, decoded.shown_outputs, strict=True
+        )
+        for text, target, output in itertools.islice(shown, num_shown):
             lines += [
-                f"    input   {decoded.inputs[index]}",
-                f"    target  {decoded.targets[index]}",
-                f"    output  {decoded.results[index].text}",
+                f"    input   {text}",
+                f"    target  {target}",
+                f"    output  {output}",
             ]
         return lines
 
@@ -163,7 +176,7 @@ class Scorer:
         )
         seconds = time.monotonic() - began
         results = [
-            self._measure(problem, metric, suffix, outputs, references)
+            self._measure(decoded, metric, suffix, outputs, references)
             for metric in problem.decode_metrics
             for suffix, outputs, references in _outputs_and_references(decoded)
             if metric not in _OF_ALL_REFERENCES or suffix != SINGLE_REFERENCE
@@ -172,13 +185,15 @@ class Scorer:
 
     def _measure(
         self,
-        problem: Problem,
+        decoded: DecodedSplit,
         metric: str,
         suffix: str,
         outputs: Sequence,
         references: Sequence,
     ) -> MetricResult:
-        function = DECODE_METRICS[metric]
+        problem, function = decoded.problem, DECODE_METRICS[metric]
+        if metric in TREE_METRICS and is_parser(problem):
+            function = functools.partial(function, sentences=decoded.inputs)
         baseline = None
         if find_shards(self.data_dir, problem.data_name, "train"):
             answer = self._constant_answer(problem, metric)
@@ -196,8 +211,9 @@ class Scorer:
                 unigram.add(targets)
                 self._answers[key] = tuple(unigram.ranking())
             else:
+                few = {"num_texts": _TREES_TRIED} if metric in TREE_METRICS else {}
                 self._answers[key] = best_constant_answer(
-                    targets, DECODE_METRICS[metric]
+                    targets, DECODE_METRICS[metric], **few
                 )
         return self._answers[key]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.decoding.decoder import Decoder, Result
+from t2t_multimodel.decoding.shown_trees import in_brackets, is_parser
 from t2t_multimodel.decoding.traced import until_eos
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.problem import Problem
@@ -42,6 +43,26 @@ class DecodedSplit:
     labels: list[int]
     results: list[Result]
     groups: list[int]
+
+    @property
+    def sentences(self) -> list[str] | list[None]:
+        """The inputs of a parser, over whose words trees are shown; else `None`s."""
+        return self.inputs if is_parser(self.problem) else [None] * len(self.inputs)
+
+    @property
+    def shown_targets(self) -> list[str]:
+        """The targets as users see them: of a parser, trees in brackets."""
+        return self._shown(self.targets)
+
+    @property
+    def shown_outputs(self) -> list[str]:
+        """The best outputs, in the same way."""
+        return self._shown([result.text for result in self.results])
+
+    def _shown(self, texts: list[str]) -> list[str]:
+        if not is_parser(self.problem):
+            return texts
+        return list(map(in_brackets, texts, self.inputs))
 
 
 def decode_split(

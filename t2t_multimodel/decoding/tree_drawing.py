@@ -1,7 +1,5 @@
 """A constituency tree as lines of text, for the prompt."""
 
-from collections.abc import Iterator
-
 from t2t_multimodel.data.trees import Tree
 
 
@@ -15,18 +13,15 @@ def draw(tree: Tree) -> list[str]:
         └─ VP
            └─ VBZ falls
     """
-    return [_name(tree), *_below(tree)]
-
-
-def _below(tree: Tree) -> Iterator[str]:
-    if tree.is_leaf:
-        return
-    for number, child in enumerate(tree.children, start=1):
-        is_last = number == len(tree.children)
-        yield f"{'└─' if is_last else '├─'} {_name(child)}"
-        for line in _below(child):
-            yield f"{'  ' if is_last else '│ '} {line}"
-
-
-def _name(tree: Tree) -> str:
-    return f"{tree.label} {tree.children[0]}" if tree.is_leaf else tree.label
+    lines = []
+    waiting = [(tree, "", "")]  # node, what its line and what those below begin with
+    while waiting:
+        node, here, below = waiting.pop()
+        if node.is_leaf:
+            lines.append(f"{here}{node.label} {node.children[0]}")
+            continue
+        lines.append(f"{here}{node.label}")
+        *others, last = node.children
+        waiting.append((last, f"{below}└─ ", f"{below}   "))
+        waiting += [(n, f"{below}├─ ", f"{below}│  ") for n in reversed(others)]
+    return lines

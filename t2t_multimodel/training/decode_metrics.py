@@ -9,8 +9,10 @@ from collections.abc import Callable, Hashable, Sequence
 
 import sacrebleu
 
+from t2t_multimodel.data.tree_repair import legal_tree
+from t2t_multimodel.data.trees import is_closing
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.training import caption_metrics
+from t2t_multimodel.training import bracketing, caption_metrics
 from t2t_multimodel.training import t2t_bleu as t2t
 from t2t_multimodel.training.edit_distance import edit_distance
 
@@ -138,7 +140,8 @@ def wer(outputs: Sequence[str], references: References) -> Score:
 def correct_trees(outputs: Sequence[str], references: References) -> Score:
     """Returns the share of outputs equal to their reference but for white space.
 
-    For constituency trees as T2T writes them out: the paper's fully correct trees.
+    For constituency trees as T2T writes them out, before anything is repaired: the
+    paper's fully correct trees.
 
     Raises:
         UserError: As for `bleu`.
@@ -149,6 +152,44 @@ def correct_trees(outputs: Sequence[str], references: References) -> Score:
         for output, texts in zip(outputs, several, strict=True)
     )
     return Score(right / len(outputs), "exact", len(outputs))
+
+
+def bracketing_f1(
+    outputs: Sequence[str],
+    references: References,
+    sentences: Sequence[str] | None = None,
+) -> Score:
+    """Returns the labelled bracketing F1 of trees, by EVALB's rules (COLLINS.prm).
+
+    The tags become legal trees by the rules of `data.tree_repair`, those that users
+    see. Precision, recall, the accuracy of the parts of speech, and the sentences
+    that EVALB leaves out are in the signature; see `training.bracketing`.
+
+    Args:
+        outputs: Tags of a tree an example, as `trees.linearise` writes them.
+        references: The right tags; of several the first count.
+        sentences: The words of each example. Without them each part of speech of the
+            reference stands for its word.
+
+    Raises:
+        UserError: As for `bleu`.
+    """
+    several = _several(outputs, references)
+    total = bracketing.Bracketing()
+    for number, (output, texts) in enumerate(zip(outputs, several, strict=True)):
+        tags = texts[0].split()
+        words = sentences[number].split() if sentences else _words_of_tags(tags)
+        if words:
+            trees = [legal_tree(text, words) for text in (output.split(), tags)]
+            total += bracketing.score_sentence(*trees)
+        else:
+            total += bracketing.Bracketing(num_skipped=1)
+    left_out = total.num_errors + total.num_skipped
+    signature = (
+        f"precision:{total.precision:.2%}|recall:{total.recall:.2%}|"
+        f"tagging:{total.tagging_accuracy:.2%}|left_out:{left_out}|evalb:COLLINS"
+    )
+    return Score(total.f1, signature, len(outputs))
 
 
 def top1(outputs: Sequence[Sequence[Hashable]], references: Sequence) -> Score:
@@ -173,10 +214,20 @@ DECODE_METRICS: dict[str, Callable[..., Score]] = {
     "cider_d": cider_d,
     "wer": wer,
     "correct_trees": correct_trees,
+    "bracketing_f1": bracketing_f1,
     "top1": top1,
     "top5": top5,
 }
 """Names, as in `Problem.decode_metrics`, to functions of outputs and references."""
+
+
+TREE_METRICS = frozenset(("bracketing_f1",))
+"""Metrics that also take the inputs, over whose words the trees are."""
+
+
+def _words_of_tags(tags: Sequence[str]) -> list[str]:
+    closed = {tag[1:] for tag in tags if is_closing(tag)}
+    return [tag for tag in tags if not is_closing(tag) and tag not in closed]
 
 
 def _top(k: int, outputs: Sequence, references: Sequence) -> Score:

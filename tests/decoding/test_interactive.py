@@ -243,7 +243,14 @@ def test_trees_are_drawn_over_the_words(decoder, monkeypatch):
         "└─ VP",
         "   └─ VBZ sat",
     ]
-    assert talk.answers[2][-1] == "(no tree over the words of the input)"
+    # Two words for three parts of speech: the surplus one goes, and its phrase.
+    assert talk.answers[2][1:] == [
+        "(the tags are no tree over the words; repaired:)",
+        "S",
+        "└─ NP",
+        "   ├─ DT the",
+        "   └─ NN cat",
+    ]
 
 
 def test_a_tree_as_an_outline():

@@ -94,7 +94,7 @@ def test_each_kind_of_problem_has_its_metrics(scorer):
         "caption_tiny": ["bleu", "bleu_1ref"],
         "look_tiny": ["top1", "top5"],
         "listen_tiny": ["wer"],
-        "parse_tiny": ["correct_trees"],
+        "parse_tiny": ["correct_trees", "bracketing_f1"],
     }
 
 

@@ -98,7 +98,7 @@ class Parse(Translate):
     targets = text(SpaceId.PARSE_TOKENS)
 
     def examples(self, split, *, tmp_dir, seed):
-        yield {"inputs": "the cat", "targets": "(S (NP cat )NP )S"}
+        yield {"inputs": "the cat", "targets": "NP DT NN /NP"}
 
 
 def problems():
