@@ -9,12 +9,18 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from t2t_multimodel.bin import command_line
+from t2t_multimodel.bin import command_line, prepared_examples
 from t2t_multimodel.data.generate import DEFAULT_SEED, generate
+from t2t_multimodel.data.source_check import SourceCheck, check_sources
 from t2t_multimodel.errors import UserError
+from t2t_multimodel.problems.problem import Problem
 from t2t_multimodel.registry import PROBLEM_GROUPS, PROBLEMS, problem_names
 
 PROGRAM = "t2t-mm-datagen"
+
+EXIT_NOT_COMPLETE = 1
+"""Exit status of --check if something is missing; 2 is a mistake of the user."""
+
 DESCRIPTION = """Writes the data of problems: vocabularies, shards and manifests.
 
   t2t-mm-datagen --data_dir=$HOME/t2t_data --problems=mini8
@@ -76,6 +82,26 @@ def define_flags() -> flags.FlagValues:
         "Print the names of the problems and stop.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "check",
+        False,
+        "Tell of each problem whether its sources are complete, what is missing, where "
+        "to get it and under which licence, and stop; the exit status is 0 if all are "
+        "complete, else 1. Nothing is written.",
+        flag_values=values,
+    )
+    integer(
+        "show",
+        0,
+        0,
+        "Print so many prepared training examples of each problem and stop; those of "
+        "--data_dir if its data is complete.",
+    )
+    string(
+        "show_dir",
+        os.path.join(tempfile.gettempdir(), "t2t_datagen_show"),
+        "Folder that --show writes pictures and spectrograms to.",
+    )
     return values
 
 
@@ -87,8 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def generate_data(values: flags.FlagValues) -> None:
-    """Does what the flags say."""
+def generate_data(values: flags.FlagValues) -> int:
+    """Does what the flags say; returns the exit status."""
     if values.problems and values.problem:
         raise UserError("give --problems or its other name --problem, not both")
     pattern = values.problems or values.problem
@@ -104,22 +130,60 @@ def generate_data(values: flags.FlagValues) -> None:
         raise UserError("--exclude_problems leaves no problem of --problems")
     if values.only_list:
         print("\n".join(names))
-        return
-    if not values.data_dir:
-        raise UserError("--data_dir is missing; give the folder to write to")
+        return 0
+    problems = [PROBLEMS.get(name)() for name in names]
     # Generating needs no GPU, and must not take its memory from a training run.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    tmp_dir = pathlib.Path(values.tmp_dir).expanduser()
+    if values.check and values.show:
+        raise UserError("give --check or --show, not both")
+    if values.check:
+        return _check(problems, tmp_dir)
+    data_dir = pathlib.Path(values.data_dir).expanduser() if values.data_dir else None
+    if values.show:
+        prepared_examples.show(
+            problems,
+            data_dir,
+            tmp_dir,
+            count=values.show,
+            folder=pathlib.Path(values.show_dir).expanduser(),
+            seed=values.random_seed,
+            skip_bad_examples=values.skip_bad_examples,
+            say=_say,
+        )
+        return 0
+    if data_dir is None:
+        raise UserError("--data_dir is missing; give the folder to write to")
     generate(
-        [PROBLEMS.get(name)() for name in names],
-        pathlib.Path(values.data_dir).expanduser(),
-        pathlib.Path(values.tmp_dir).expanduser(),
+        problems,
+        data_dir,
+        tmp_dir,
         seed=values.random_seed,
         num_processes=values.num_concurrent_processes,
         max_cases=values.max_cases,
         skip_bad_examples=values.skip_bad_examples,
         keep_vocabulary=values.keep_vocabulary,
-        say=lambda line: print(line, flush=True),
+        say=_say,
     )
+    return 0
+
+
+def _check(problems: Sequence[Problem], tmp_dir: pathlib.Path) -> int:
+    """Prints what the sources of the problems are; returns the exit status."""
+    checks: dict[str, SourceCheck] = {}
+    for problem in problems:
+        first = checks.get(problem.data_name)
+        if first is not None:
+            _say(f"{problem.name}: {first.verdict}, made from the same as {first.name}")
+            continue
+        checks[problem.data_name] = check_sources(problem, tmp_dir)
+        _say(str(checks[problem.data_name]))
+    all_complete = all(check.is_complete for check in checks.values())
+    return 0 if all_complete else EXIT_NOT_COMPLETE
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def matching_names(pattern: str) -> list[str]:

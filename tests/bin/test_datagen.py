@@ -107,6 +107,8 @@ def test_help_names_every_flag_and_loads_no_tensorflow():
         ),
         (["--problems=mini8", "--exclude_problems=imag"], "no problem or problem grou"),
         (["--num_concurrent_processes=0"], "num_concurrent_processes"),
+        (["--skip_bad_examples=-1"], "skip_bad_examples"),
+        (["--problems=image_mini", "--check", "--show=1"], "--check or --show, not"),
         (["mini8"], "unexpected argument 'mini8'"),
         (["--t2t_usr_dir=/none"], "--t2t_usr_dir=/none is not a Python package"),
         (["--problem_file=/none.toml"], "cannot read /none.toml"),
@@ -166,3 +168,114 @@ def test_problem_files_declare_problems(capsys, tmp_path):
     )
     assert (status, err) == (0, "")
     assert "mine dev: 2 examples" in out
+
+
+def declare(tmp_path, inputs, targets="one\ntwo\nthree\nfour\n"):
+    """Declares a problem over two files; returns the flags that make it."""
+    (tmp_path / "a.en").write_bytes(inputs)
+    (tmp_path / "a.de").write_text(targets)
+    (tmp_path / "mine.toml").write_text(
+        '[[problem]]\nname = "mine"\nkind = "text_pairs"\nvocabulary = "bytes"\n'
+        'inputs_space = "generic"\ntargets_space = "generic"\n'
+        'train = {inputs = "a.en", targets = "a.de"}\n'
+        'dev = {from = "train", every = 4}\n'
+    )
+    return (
+        f"--problem_file={tmp_path / 'mine.toml'}",
+        "--problems=mine",
+        f"--data_dir={tmp_path / 'data'}",
+        f"--tmp_dir={tmp_path / 'tmp'}",
+        "--num_concurrent_processes=1",
+    )
+
+
+def test_bad_examples_stop_the_program_or_are_skipped(capsys, tmp_path):
+    argv = declare(tmp_path, b"one\ntwo\n\xff\nfour\n")
+    status, out, err = run(capsys, *argv)
+    assert status == command_line.EXIT_USER_ERROR
+    assert f"{tmp_path / 'a.en'}:3" in err
+    assert "--skip_bad_examples=N" in err
+    assert err.count("\n") == 1
+    assert not list((tmp_path / "data").glob("mine-train-*"))
+    status, out, err = run(capsys, *argv, "--skip_bad_examples=1")
+    assert (status, err) == (0, "")
+    assert "mine train: skipped example 1: " in out
+    splits = manifest.read(tmp_path / "data", "mine")["splits"]
+    assert splits["train"]["examples"] == 2
+    assert [s["example"] for s in splits["train"]["skipped"]] == [1]
+
+
+def test_check_tells_what_is_there_and_writes_nothing(capsys, tmp_path):
+    before = set(tmp_path.iterdir())
+    status, out, err = run(
+        capsys,
+        "--check",
+        "--problems=translate_ende_mini-translate_ende_mini_rev",
+        f"--tmp_dir={tmp_path / 'tmp'}",
+        f"--data_dir={tmp_path / 'data'}",
+    )
+    assert (status, err) == (0, "")
+    assert "translate_ende_mini: complete\n" in out
+    assert "train: 12,000 examples" in out
+    assert "mini_rev: complete, made from the same as translate_ende_mini\n" in out
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_check_ends_with_1_if_something_is_missing(capsys, tmp_path):
+    status, out, err = run(
+        capsys,
+        "--check",
+        "--problems=translate_ende_wmt8k-image_mini",
+        f"--tmp_dir={tmp_path}",
+    )
+    assert (status, err) == (t2t_mm_datagen.EXIT_NOT_COMPLETE, "")
+    assert "translate_ende_wmt8k: NOT COMPLETE" in out
+    assert f"MISSING: there is no {tmp_path / 'wmt_ende' / 'train'}" in out
+    assert "https://www.statmt.org/wmt14" in out
+    assert "4,508,785 in the whole corpus" in out
+    assert "image_mini: complete" in out
+
+
+def test_show_prints_prepared_examples(capsys, tmp_path):
+    from t2t_multimodel.data.records import image_format
+
+    status, out, err = run(
+        capsys,
+        "--show=2",
+        "--problems=parsing_mini_tokens-image_mini-audio_mini_tokens",
+        f"--tmp_dir={tmp_path / 'tmp'}",
+        f"--show_dir={tmp_path / 'shown'}",
+    )
+    assert (status, err) == (0, "")
+    for part in (
+        "parsing_mini_tokens, train example 2 (",
+        "inputs: english_tokens, ",
+        " sub-words of vocab.mini.512 and the end mark",
+        "    [",
+        "    TOP\n    └─ S\n",
+        "inputs: picture of 64 x 64 pixels, 3 channels",
+        " of 8, '",
+        " frames, 32 bins, ",
+    ):
+        assert part in out, part
+    pictures = sorted((tmp_path / "shown").iterdir())
+    assert [path.name for path in pictures] == [
+        f"{name}.{number}.inputs.png"
+        for name in ("audio_mini_tokens", "image_mini")
+        for number in (0, 1)
+    ]
+    assert {image_format(path.read_bytes()) for path in pictures} == {"png"}
+
+
+def test_show_reads_the_data_folder_where_it_is_complete(capsys, tmp_path):
+    argv = declare(tmp_path, b"eins\nzwei\ndrei\nvier\n")
+    assert run(capsys, *argv)[0] == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "data").iterdir() if p.is_file()}
+    # If they were read again, the sources would be told to be broken.
+    (tmp_path / "a.en").write_bytes(b"eins\n")
+    status, out, err = run(capsys, *argv, "--show=2")
+    assert (status, err) == (0, "")
+    assert out.count("mine, train example") == 2
+    assert " bytes and the end mark" in out
+    after = {p: p.read_bytes() for p in (tmp_path / "data").iterdir() if p.is_file()}
+    assert after == before
