@@ -9,6 +9,7 @@ if __name__ != "t2t_multimodel.problems":
 
 import t2t_multimodel.problems.captions
 import t2t_multimodel.problems.from_files
+import t2t_multimodel.problems.groups
 import t2t_multimodel.problems.images
 import t2t_multimodel.problems.miniature.problems
 import t2t_multimodel.problems.parsing
