@@ -76,6 +76,12 @@ def define_flags() -> flags.FlagValues:
         "their text.",
         flag_values=values,
     )
+    _define_looks(values)
+    return values
+
+
+def _define_looks(values: flags.FlagValues) -> None:
+    """Defines the flags with which nothing is generated."""
     flags.DEFINE_bool(
         "only_list",
         False,
@@ -90,19 +96,20 @@ def define_flags() -> flags.FlagValues:
         "complete, else 1. Nothing is written.",
         flag_values=values,
     )
-    integer(
+    flags.DEFINE_integer(
         "show",
-        0,
         0,
         "Print so many prepared training examples of each problem and stop; those of "
         "--data_dir if its data is complete.",
+        lower_bound=0,
+        flag_values=values,
     )
-    string(
+    flags.DEFINE_string(
         "show_dir",
         os.path.join(tempfile.gettempdir(), "t2t_datagen_show"),
         "Folder that --show writes pictures and spectrograms to.",
+        flag_values=values,
     )
-    return values
 
 
 def main(argv: Sequence[str] | None = None) -> int:
