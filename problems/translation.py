@@ -4,7 +4,13 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 # The modules and not their names: one of them may be importing the problems.
-from t2t_multimodel.data import parallel_text, sacrebleu_sets, text_rows, tfds_corpus
+from t2t_multimodel.data import (
+    parallel_text,
+    plain_files,
+    sacrebleu_sets,
+    text_rows,
+    tfds_corpus,
+)
 from t2t_multimodel.data.features import TOKENS_8K, Text
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
@@ -36,7 +42,8 @@ class WmtTranslation(Problem):
         folder: Name of the folder under `tmp_dir`.
         languages: Codes of the input and the target language in file names.
         corpus: The same task in TFDS.
-        what: Split to the name of what belongs there.
+        what: Split to the name of what belongs there. The training text of one year
+            and of the next are both right, so its size is not compared.
         where: Split to where to get it by hand.
     """
 
@@ -81,6 +88,15 @@ class WmtTranslation(Problem):
         if folder.is_dir():
             return sum(text.count() for text in self._find(folder))
         return self.count_downloaded(split)
+
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
+        """Returns a digest of the files' names, sizes and times, split by split."""
+        parts = []
+        for split in self.num_shards:
+            folder = self._split_folder(split, tmp_dir)
+            found = self._find(folder) if folder.is_dir() else []
+            parts.append(plain_files.Part(found))
+        return plain_files.state_of(parts)
 
     def vocabulary_texts(
         self, tmp_dir: pathlib.Path
@@ -159,14 +175,15 @@ class TranslateEndeWmt8k(WmtTranslation):
     inputs = _ENGLISH
     targets = _GERMAN
     source = f"WMT14 EN-DE, 4.5 million pairs. {_LICENCE}"
-    known_sizes = {"train": 4_508_785, "dev": 3_000, "test": 3_003}
+    known_sizes = {"dev": 3_000, "test": 3_003}
     folder = "wmt_ende"
     languages = ("en", "de")
     corpus = tfds_corpus.TfdsCorpus(
         "wmt14_translate/de-en", size="1.6 GiB download, 1.3 GiB prepared"
     )
     what = {
-        "train": "Europarl v7, Common Crawl and News Commentary v9, EN-DE",
+        "train": "Europarl v7, Common Crawl and News Commentary v9, EN-DE (TFDS has "
+        "4,508,785 pairs)",
         "dev": "newstest2013, EN-DE",
         "test": "newstest2014, EN-DE",
     }
@@ -184,14 +201,15 @@ class TranslateEnfrWmt8k(WmtTranslation):
     inputs = _ENGLISH
     targets = _FRENCH
     source = f"WMT14 EN-FR, 41 million pairs. {_LICENCE}"
-    known_sizes = {"train": 40_836_715, "dev": 3_000, "test": 3_003}
+    known_sizes = {"dev": 3_000, "test": 3_003}
     folder = "wmt_enfr"
     languages = ("en", "fr")
     corpus = tfds_corpus.TfdsCorpus(
         "wmt14_translate/fr-en", size="several GiB download, 14 GiB prepared"
     )
     what = {
-        "train": "Europarl v7, Common Crawl, UN, News Commentary v9 and Giga, EN-FR",
+        "train": "Europarl v7, Common Crawl, UN, News Commentary v9 and Giga, EN-FR "
+        "(TFDS has 40,836,715 pairs)",
         "dev": "newstest2013, EN-FR",
         "test": "newstest2014, EN-FR",
     }
@@ -210,7 +228,7 @@ class TranslateFrdeWmt8k(WmtTranslation):
     inputs = _FRENCH
     targets = _GERMAN
     source = f"WMT19 FR-DE, 9.8 million pairs. {_LICENCE}"
-    known_sizes = {"train": 9_824_476, "dev": 1_512, "test": 1_701}
+    known_sizes = {"dev": 1_512, "test": 1_701}
     folder = "wmt_frde"
     languages = ("fr", "de")
     corpus = tfds_corpus.TfdsCorpus(
@@ -219,7 +237,7 @@ class TranslateFrdeWmt8k(WmtTranslation):
     test_set = sacrebleu_sets.SacrebleuSet("wmt19", "fr-de")
     what = {
         "train": "Europarl v7, ParaCrawl v3, Common Crawl and News Commentary v14, "
-        "FR-DE",
+        "FR-DE (TFDS has 9,824,476 pairs)",
         "dev": "euelections_dev2019, FR-DE",
         "test": "newstest2019, FR-DE",
     }

@@ -73,7 +73,7 @@ class Captions(Problem):
             for picture in self._pictures(split)
         )
 
-    def source_state(self) -> str:
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
         """Returns a digest of the names, sizes and times of the lists and pictures."""
         sources = [source for part in self.splits.values() for source in part.sources]
         paths = (

@@ -55,7 +55,7 @@ class ImageFolder(Problem):
         """Returns the number of files."""
         return sum(1 for _ in self._listed(split))
 
-    def source_state(self) -> str:
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
         """Returns a digest of the files' names, sizes and times."""
         return plain_files.state_of(self.splits.values())
 
@@ -99,7 +99,7 @@ class ImageCsv(Problem):
         """Returns the number of rows."""
         return sum(1 for _ in self._listed(split))
 
-    def source_state(self) -> str:
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
         """Returns a digest of the names, sizes and times of the lists and pictures."""
         lists = [file for part in self.splits.values() for file in part.sources]
         listed = (

@@ -72,7 +72,7 @@ class Speech(Problem):
         """Returns the number of utterances."""
         return sum(1 for _ in self.splits[split].select(self._read))
 
-    def source_state(self) -> str:
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
         """Returns a digest of names, sizes and times of the lists and sound files."""
         parts = self.splits.values()
         sources = dict.fromkeys(source for part in parts for source in part.sources)

@@ -49,7 +49,7 @@ class TextPairs(Problem):
         """Returns the number of pairs."""
         return self.splits[split].count(ParallelText.count)
 
-    def source_state(self) -> str:
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
         """Returns a digest of the files' names, sizes and times."""
         return plain_files.state_of(self.splits.values())
 

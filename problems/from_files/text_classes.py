@@ -107,7 +107,7 @@ class TextClasses(Problem):
         """Returns the number of rows or lines."""
         return sum(1 for _ in self._rows(split))
 
-    def source_state(self) -> str:
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
         """Returns a digest of the files' names, sizes and times."""
         return plain_files.state_of(self.splits.values())
 

@@ -42,7 +42,7 @@ class Trees(Problem):
         """Returns the number of trees, with those that cannot be read."""
         return self.splits[split].count(treebank.count_trees)
 
-    def source_state(self) -> str:
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
         """Returns a digest of the files' names, sizes and times."""
         return plain_files.state_of(self.splits.values())
 

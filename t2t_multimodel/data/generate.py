@@ -81,7 +81,7 @@ def generate(
         for problem in bases:
             name = problem.data_name
             described = manifests.describe(
-                problem, data_dir, seed=seed, max_cases=max_cases
+                problem, data_dir, tmp_dir, seed=seed, max_cases=max_cases
             )
             if _is_complete(problem, data_dir, described):
                 say(_nothing_to_do(name, data_dir))

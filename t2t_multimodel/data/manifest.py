@@ -23,8 +23,12 @@ FORMAT_VERSION = 1
 class HasSourceState(Protocol):
     """A problem that can tell when the files it is made from have changed."""
 
-    def source_state(self) -> str:
-        """Returns a text that differs when a source file differs."""
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
+        """Returns a text that differs when a source file differs.
+
+        Args:
+            tmp_dir: Folder with the sources that have no path of their own.
+        """
         ...
 
 
@@ -34,7 +38,12 @@ def path(data_dir: str | os.PathLike[str], data_name: str) -> pathlib.Path:
 
 
 def describe(
-    problem: Problem, data_dir: str | os.PathLike[str], *, seed: int, max_cases: int = 0
+    problem: Problem,
+    data_dir: str | os.PathLike[str],
+    tmp_dir: pathlib.Path,
+    *,
+    seed: int,
+    max_cases: int = 0,
 ) -> dict[str, Any]:
     """Returns what the shards of a problem depend on.
 
@@ -49,7 +58,7 @@ def describe(
         "max_cases": max_cases,
     }
     if isinstance(problem, HasSourceState):
-        described["source_state"] = problem.source_state()
+        described["source_state"] = problem.source_state(tmp_dir)
     return described
 
 

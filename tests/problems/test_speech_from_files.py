@@ -137,19 +137,19 @@ def test_settings_of_the_sound(load, tmp_path):
 
 def test_a_changed_list_or_sound_changes_the_state(load, tmp_path):
     problem = load()
-    states = [problem.source_state()]
+    states = [problem.source_state(None)]
     write(tmp_path / "lists/train.tsv", "a.wav\tother\nb\tTwo\ndeep/c.wav\tthree\n")
-    states.append(problem.source_state())
+    states.append(problem.source_state(None))
     (tmp_path / "clips/a.wav").write_bytes(SOUNDS["a.wav"] + b"\0")
-    states.append(problem.source_state())
+    states.append(problem.source_state(None))
     (tmp_path / "clips/a.wav").unlink()
-    states.append(problem.source_state())
-    assert len(set(states)) == 4 and states[-1] == problem.source_state()
+    states.append(problem.source_state(None))
+    assert len(set(states)) == 4 and states[-1] == problem.source_state(None)
     tree = load(edited("lists/train.tsv", "clips"))
     write(tmp_path / "clips/1.trans.txt", "b Two\n")
-    before = tree.source_state()
+    before = tree.source_state(None)
     write(tmp_path / "clips/1.trans.txt", "b Three\n")
-    assert tree.source_state() != before
+    assert tree.source_state(None) != before
 
 
 @pytest.mark.parametrize(

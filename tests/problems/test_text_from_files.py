@@ -132,9 +132,9 @@ def test_one_file_a_class(load):
         ["the text is empty"],
     )
     assert examples(problem, "dev")[0] == [("yes", 0)]
-    state = problem.source_state()
+    state = problem.source_state(None)
     load(FILES, {"moods/glad.txt": "yes\nfine\nthird\n"})
-    assert make_problem("moods").source_state() != state
+    assert make_problem("moods").source_state(None) != state
 
 
 @pytest.mark.parametrize(

@@ -363,7 +363,7 @@ def test_data_is_looked_at_before_the_first_step(make, data_dir, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(data_dir, copy)
     (look,) = problems("look_tiny")
-    described = manifest.describe(look, copy, seed=1)
+    described = manifest.describe(look, copy, copy, seed=1)
     shard = {"name": "look_tiny-train-00000-of-00001", "bytes": 7}
     splits = {"train": {"shards": [shard], "examples": 4}}
     manifest.write(copy, "look_tiny", described | {"splits": splits, "complete": True})
