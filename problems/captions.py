@@ -10,6 +10,7 @@ from t2t_multimodel.data.features import TOKENS_8K, Image, Text
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.tfds_corpus import TfdsCorpus
 from t2t_multimodel.errors import UserError
+from t2t_multimodel.problems.images import not_there
 from t2t_multimodel.problems.problem import BadExample, Problem, RawExample, Source
 from t2t_multimodel.registry import register_problem
 
@@ -74,9 +75,12 @@ class ImageMsCocoTokens8k(Problem):
         """Returns the annotations and the folders of pictures."""
         folder = _folder(tmp_dir)
         missing = []
-        if folder.is_dir() or not self.corpus.is_prepared():
-            for part in ("train", "val"):
-                missing += _missing(folder, part)
+        if folder.is_dir():
+            missing = [
+                line for part in ("train", "val") for line in _missing(folder, part)
+            ]
+        elif not self.corpus.is_prepared():
+            missing = [not_there(folder, self.corpus)]
         return (
             Source(
                 what="MS COCO 2014 captions",

@@ -21,6 +21,14 @@ _IMAGENET_LICENCE = (
 )
 
 
+def not_there(folder: pathlib.Path, corpus: TfdsCorpus) -> str:
+    """Returns that neither files are there nor what TFDS can download."""
+    return (
+        f"there is nothing in {folder}, and TFDS {corpus.name} ({corpus.size}) is not "
+        f"in {corpus.data_dir} yet; t2t-mm-datagen downloads it, if it can"
+    )
+
+
 class PictureClasses(Problem):
     """Pictures of classes, from files as they are given out or from TFDS.
 
@@ -88,6 +96,8 @@ class PictureClasses(Problem):
         missing = tuple(self.missing(folder))
         if not self.has_files(folder) and self.corpus.is_prepared():
             missing = ()
+        elif not self.has_files(folder) and not self.corpus.needs_files:
+            missing = (not_there(folder, self.corpus),)
         layout = f"{folder}: {self.layout}; or TFDS {self.corpus.name}"
         splits = tuple(self.num_shards)
         return (Source(self.what, splits, self.where, self.licence, layout, missing),)

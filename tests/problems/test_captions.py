@@ -16,12 +16,16 @@ from tests.problems.pictures import jpeg, raw, write
 NAME = "image_ms_coco_tokens8k"
 
 
+def _like(corpus):
+    return TfdsCorpus(corpus.name, size=corpus.size)
+
+
 @pytest.fixture(autouse=True)
 def no_tfds(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     for name in (NAME,):  # What they know of TFDS is of the last test's folder.
         problem = type(make_problem(name))
-        monkeypatch.setattr(problem, "corpus", TfdsCorpus(problem.corpus.name))
+        monkeypatch.setattr(problem, "corpus", _like(problem.corpus))
 
 
 def coco_tree(folder, year="2014", num_val=4):
@@ -70,6 +74,10 @@ def test_coco_from_its_annotations(tmp_path, year):
 
 def test_what_is_missing_is_told(tmp_path):
     problem = make_problem(NAME)
+    [source] = problem.sources(tmp_path)
+    [missing] = source.missing
+    assert "TFDS coco_captions (37.6 GiB download) is not in" in missing
+    (tmp_path / "coco").mkdir()
     [source] = problem.sources(tmp_path)
     assert len(source.missing) == 4
     assert f"there is no {tmp_path / 'coco' / 'val2014'}" in source.missing

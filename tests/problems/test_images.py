@@ -228,6 +228,8 @@ def test_cifar_from_its_batches(tmp_path, version, monkeypatch):
         np.testing.assert_array_equal(tf.io.decode_png(example["inputs"]), picture)
         assert example["targets"] == label
     assert not make_problem("image_cifar10").sources(tmp_path)[0].missing
+    [missing] = make_problem("image_cifar10").sources(tmp_path / "none")[0].missing
+    assert "t2t-mm-datagen downloads it, if it can" in missing
     (folder / f"data_batch_3{'.bin' if version == 'bin' else ''}").unlink()
     [missing] = make_problem("image_cifar10").sources(tmp_path)[0].missing
     assert "data_batch_3" in missing
