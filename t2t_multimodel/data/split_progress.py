@@ -40,25 +40,20 @@ class SplitProgress:
         self._open_share = open_share
         self._say = say
         self._clock = clock
-        self._began = self._told = clock()
-        stream = sys.stderr if stream is None else stream
-        self._bar = None
-        if stream.isatty():
-            self._bar = tqdm.tqdm(
-                desc=name,
-                unit=" examples",
-                file=stream,
-                leave=False,
-                dynamic_ncols=True,
-            )
+        self._stream = sys.stderr if stream is None else stream
+        self._bar: tqdm.tqdm | None = None
+        self._began: float | None = None
+        self._told = 0.0
 
     @property
     def seconds(self) -> float:
         """Time since the first report."""
-        return self._clock() - self._began
+        return 0.0 if self._began is None else self._clock() - self._began
 
     def update(self, report: Report) -> None:
         """Takes note of what was done, and shows it if it is time."""
+        if self._began is None:
+            self._begin()
         self.written += report.written
         self.passed += report.passed
         if report.total is not None:
@@ -76,6 +71,17 @@ class SplitProgress:
         """Takes the bar away."""
         if self._bar is not None:
             self._bar.close()
+
+    def _begin(self) -> None:
+        self._began = self._told = self._clock()
+        if self._stream.isatty():
+            self._bar = tqdm.tqdm(
+                desc=self.name,
+                unit=" examples",
+                file=self._stream,
+                leave=False,
+                dynamic_ncols=True,
+            )
 
     def _line(self) -> str:
         done = self.passed + self.written

@@ -102,6 +102,7 @@ def deal(job: SplitJob, indices: Sequence[int], tell: Tell) -> int:
     quiet_tensorflow.load()
     from t2t_multimodel.data import records, unfinished_shard
 
+    tell(Report(job.name))
     if 0 in indices:
         tell(Report(job.name, total=_total(job)))
     encoders = vocabularies.encoders_for(job.problem, job.data_dir)
