@@ -25,7 +25,8 @@ DESCRIPTION = """Decodes with a trained run; needs nothing but its --output_dir.
   t2t-mm-decoder --output_dir=RUN --problems=NAME \\
       --decode_from_file=lines.txt --decode_to_file=decoded.txt
 
-A line is a text, or the path of an image (PNG, JPEG) or a sound (WAV)."""
+A line is a text, or the path of an image (PNG, JPEG) or a sound (WAV, SPHERE;
+FLAC and others with the package soundfile)."""
 
 EXIT_SOME_LINES_FAILED = 1
 _EXAMPLES_SHOWN = 3

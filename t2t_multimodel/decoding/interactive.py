@@ -19,7 +19,7 @@ from t2t_multimodel.problems.problem import Problem
 _INPUTS = {
     "text": "a line of text",
     "image": "the path of a PNG or JPEG file",
-    "audio": "the path of a WAV file",
+    "audio": "the path of a sound file (WAV, SPHERE)",
 }
 _COMMANDS = """\
   pr=PROBLEM  inputs and outputs of another problem (its name or number)

@@ -119,7 +119,7 @@ def test_inputs_and_outputs_cross(decoder, picture):
 def test_the_kind_of_inputs_picks_a_problem(decoder):
     talk = Talk(decoder, "it=audio", "it=label")
     assert talk.answers[0] == [
-        "listen_tiny -> translate_tiny takes the path of a WAV file"
+        "listen_tiny -> translate_tiny takes the path of a sound file (WAV, SPHERE)"
     ]
     assert talk.answers[1][0].startswith("error: no kind of inputs named 'label'")
 
