@@ -4,7 +4,6 @@ from t2t_multimodel.bin.t2t_flags.row import (
     DIFFERENT,
     LATER,
     LEFT_OUT,
-    NOT_YET,
     RENAMED,
     SAME,
     V1_0,
@@ -41,10 +40,10 @@ DATAGEN_ROWS = (
     ),
     rows(
         _DATAGEN,
-        NOT_YET,
+        LEFT_OUT,
         "parsing_path",
-        "the treebank is no problem yet; a --problem_file takes sentences and trees as "
-        "text_pairs",
+        "parsing_english_ptb8k finds its trees in --tmp_dir (treebank_3, or "
+        "NAME_train.trees); a --problem_file takes any others",
     ),
     rows(
         _DATAGEN,

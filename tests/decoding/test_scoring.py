@@ -131,6 +131,30 @@ def test_perfect_outputs_score_perfectly(scorer, decoder, monkeypatch):
     assert scorer.score("translate_tiny", "test").values()["bleu"] == pytest.approx(100)
 
 
+def test_trees_are_scored_and_shown_as_legal_ones(scorer, monkeypatch):
+    monkeypatch.setattr(  # of NP DT NN /NP the closing tag is lost
+        Decoder,
+        "decode_prepared",
+        lambda self, problem, prepared, **_: [Result("NP DT NN") for _ in prepared],
+    )
+    scored = scorer.score("parse_tiny", "test")
+    values = scored.values()
+    assert (values["correct_trees"], values["bracketing_f1"]) == (0, 1)
+    # The only training target is the right answer.
+    assert (values["correct_trees_baseline"], values["bracketing_f1_baseline"]) == (
+        1,
+        1,
+    )
+    lines = scored.report(num_shown=1)
+    assert lines[2].split()[:2] == ["bracketing_f1", "100.00%"]
+    assert "precision:100.00%|recall:100.00%|tagging:100.00%|left_out:0" in lines[2]
+    assert lines[3:] == [
+        "    input   the cat",
+        "    target  (TOP (NP (DT the) (NN cat)))",
+        "    output  (TOP (NP (DT the) (NN cat)))",
+    ]
+
+
 def test_without_training_shards_the_baseline_is_unknown(tmp_path):
     run = tiny_run.write_tiny_run(tmp_path)
     (run.data_dir / "look_tiny-train-00000-of-00001").unlink()
