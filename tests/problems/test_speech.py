@@ -1,5 +1,7 @@
 """The registered speech problems: the LDC's discs, LibriSpeech's folders, TFDS."""
 
+import errno
+import os
 import pathlib
 import re
 
@@ -118,6 +120,20 @@ def test_a_broken_list_and_an_empty_transcript_are_told(tmp_path):
     path.write_text("wsj1/si_dt_20/4k0/4k0c0201.wv1\n")
     with pytest.raises(UserError, match=r"h1_p0.ndx:1: '.*' is no line of a list"):
         examples(problem, "dev", tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    wsj_tree.write(tmp_path / "wsj", UTTERANCES)
+    scandir, closed = os.scandir, str(tmp_path / "wsj" / "13-16.1")
+
+    def refuse(path):
+        if str(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", closed)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="cannot read folder .*13-16.1: Permission den"):
+        examples(make_problem("audio_wsj_tokens8k"), "train", tmp_path)
 
 
 def test_shortened_discs_without_the_program_are_told(tmp_path, monkeypatch):
