@@ -18,6 +18,7 @@ import os
 import pathlib
 import resource
 import statistics
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,10 +26,13 @@ from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from t2t_multimodel.data import imagenet_files  # noqa: E402
 from t2t_multimodel.data.generate import generate  # noqa: E402
 from t2t_multimodel.problems import make_problem  # noqa: E402
 from t2t_multimodel.problems.from_files import load_problem_file  # noqa: E402
 from t2t_multimodel.problems.problem import Problem  # noqa: E402
+
+_BATCH_SIZE, _BATCHES_READ = 32, 20
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 """Small real corpora, not a part of the project."""
@@ -42,12 +46,14 @@ class Work(NamedTuple):
         amount: How much it is, in units.
         unit: What is counted, for people: `"hours of sound"`.
         per_seconds: Time that the speed is told for: 1 or 60.
+        tmp_dir: Folder with the sources, if the problem looks for them there.
     """
 
     problem: Problem
     amount: float
     unit: str
     per_seconds: int = 1
+    tmp_dir: pathlib.Path | None = None
 
 
 def speech(folder: pathlib.Path, options: argparse.Namespace) -> Work:
@@ -116,6 +122,31 @@ def _translation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vocabulary_size", type=int, default=8192)
 
 
+def images(folder: pathlib.Path, options: argparse.Namespace) -> Work:
+    """Returns COCO's 20 photographs of 640 pixels as ImageNet's tars, over and over."""
+    photographs = sorted((SHARED / "coco_captions" / "images_original_size").iterdir())
+    ids = list(imagenet_files.synsets())[:20]
+    target = folder / "tmp" / "imagenet"
+    target.mkdir(parents=True)
+    with tarfile.open(target / imagenet_files.TRAIN_TAR, "w") as outer:
+        for synset, path in zip(ids, photographs, strict=True):
+            packed = folder / f"{synset}.tar"
+            with tarfile.open(packed, "w") as inner:
+                for number in range(options.copies):
+                    inner.add(path, f"{synset}_{number}.JPEG")
+            outer.add(packed, packed.name)
+            packed.unlink()
+    problem = make_problem("image_imagenet")
+    problem.num_shards = {"train": options.shards}
+    amount = len(ids) * options.copies
+    return Work(problem, amount, "pictures", tmp_dir=folder / "tmp")
+
+
+def _images_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--copies", type=int, default=50, help="of each photograph")
+    parser.add_argument("--shards", type=int, default=10, help="of the training data")
+
+
 FAMILIES: dict[
     str,
     tuple[
@@ -123,27 +154,47 @@ FAMILIES: dict[
         Callable[[argparse.ArgumentParser], None],
     ],
 ] = {
+    "images": (images, _images_options),
     "speech": (speech, _speech_options),
     "translation": (translation, _translation_options),
 }
 """Sub-command to (what makes the work, what adds its options)."""
 
 
-def measure(work: Work, num_processes: int, rounds: int) -> list[float]:
-    """Returns the seconds that each round of generating took."""
+def measure(work: Work, options: argparse.Namespace) -> tuple[list[float], float]:
+    """Returns the seconds of each round, and examples a second of reading the last."""
     seconds = []
-    for _ in range(rounds):
+    reading = 0.0
+    for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as data_dir:
             began = time.perf_counter()
             generate(
                 [work.problem],
                 data_dir,
-                pathlib.Path(data_dir) / "tmp",
-                num_processes=num_processes,
+                work.tmp_dir or pathlib.Path(data_dir) / "tmp",
+                num_processes=options.processes,
                 say=lambda line: None,
             )
             seconds.append(time.perf_counter() - began)
-    return seconds
+            if options.read and number == options.rounds - 1:
+                reading = _read(work.problem, data_dir)
+    return seconds, reading
+
+
+def _read(problem: Problem, data_dir: str) -> float:
+    """Returns the training examples a second that are read from finished shards."""
+    from t2t_multimodel.data.pipeline import train_dataset
+
+    batches = iter(
+        train_dataset(
+            problem, data_dir, batch_size=1, examples_per_batch=_BATCH_SIZE, seed=0
+        )
+    )
+    next(batches)  # traces
+    began = time.perf_counter()
+    for _ in range(_BATCHES_READ):
+        next(batches)
+    return _BATCHES_READ * _BATCH_SIZE / (time.perf_counter() - began)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -154,13 +205,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         sub = families.add_parser(name, help=make.__doc__.splitlines()[0])
         sub.add_argument("--processes", type=int, default=2)
         sub.add_argument("--rounds", type=int, default=3)
+        sub.add_argument("--read", action="store_true", help="also measure reading it")
         add_options(sub)
     options = parser.parse_args(argv)
     make, _ = FAMILIES[options.family]
     with tempfile.TemporaryDirectory() as folder:
         work = make(pathlib.Path(folder), options)
         load, processor_seconds = os.getloadavg()[0], _processor_seconds()
-        seconds = measure(work, options.processes, options.rounds)
+        seconds, reading = measure(work, options)
         processor_seconds = _processor_seconds() - processor_seconds
     speeds = [work.amount * work.per_seconds / each for each in seconds]
     per = {1: "a second", 60: "a minute"}[work.per_seconds]
@@ -171,6 +223,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     alone = work.amount * options.rounds * work.per_seconds / processor_seconds
     print(f"by the time of the processors: {alone:.4g} {per} of one core")
+    if options.read:
+        print(f"training batches read from the shards: {reading:.4g} examples a second")
     peak = max(
         resource.getrusage(who).ru_maxrss / 1024
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

@@ -1,7 +1,7 @@
 """Declared problems over files of pictures of classes."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from t2t_multimodel.data import image_files, plain_files
 from t2t_multimodel.data.features import AUGMENTATIONS, ClassLabel, Image
@@ -134,18 +134,22 @@ def picture_of(table: TomlTable) -> Image:
 
 def _image_folder(table: TomlTable) -> ImageFolder:
     splits = splits_of(table, paths_of)
-    found = image_files.class_names(splits["train"].sources)
-    return ImageFolder(picture_of(table), _classes(table, found), splits)
+    classes = _classes(table, splits["train"].sources, image_files.class_names)
+    return ImageFolder(picture_of(table), classes, splits)
 
 
 def _image_csv(table: TomlTable) -> ImageCsv:
     splits = splits_of(table, paths_of)
-    found = image_files.listed_classes(splits["train"].sources)
-    return ImageCsv(picture_of(table), _classes(table, found), splits)
+    classes = _classes(table, splits["train"].sources, image_files.listed_classes)
+    return ImageCsv(picture_of(table), classes, splits)
 
 
-def _classes(table: TomlTable, found: list[str]) -> ClassLabel:
-    names = table.get("classes", list, []) or found
+def _classes(
+    table: TomlTable,
+    sources: Sequence[pathlib.Path],
+    find: Callable[[Sequence[pathlib.Path]], list[str]],
+) -> ClassLabel:
+    names = table.get("classes", list, []) or find(sources)
     if len(set(names)) != len(names) or not all(type(n) is str for n in names):
         table.fail(f"classes = {names} must be names, each once", "classes")
     return ClassLabel(names=tuple(names))
