@@ -85,6 +85,8 @@ def generate(
             )
             if _is_complete(problem, data_dir, described):
                 say(_nothing_to_do(name, data_dir))
+                # Of a run that was killed while it wrote other problems.
+                _lock_path(data_dir, name).unlink(missing_ok=True)
                 continue
             stack.enter_context(_locked(data_dir, name))
             todo[name] = described
@@ -165,10 +167,14 @@ def _nothing_to_do(name: str, data_dir: pathlib.Path) -> str:
     return f"{name}: complete{bad} in {data_dir}, nothing to do"
 
 
+def _lock_path(data_dir: pathlib.Path, name: str) -> pathlib.Path:
+    return data_dir / f"unfinished.{name}.lock"
+
+
 @contextlib.contextmanager
 def _locked(data_dir: pathlib.Path, name: str) -> Iterator[None]:
     """Keeps others from writing the same data at the same time."""
-    path = data_dir / f"unfinished.{name}.lock"
+    path = _lock_path(data_dir, name)
     with contextlib.ExitStack() as stack:
         with disk.writing(path):
             file = stack.enter_context(open(path, "w"))

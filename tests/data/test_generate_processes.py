@@ -132,7 +132,8 @@ def made(package):
     return log.read_text().splitlines() if log.exists() else []
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_generate.py has two processes on two shards
+@pytest.mark.parametrize("processes", [2, 3])
 def test_the_number_of_processes_does_not_show(numbers, package, tmp_path, processes):
     problem = numbers(bad=(3, 20), unreadable=(4, 31))
     for count in (1, processes):
@@ -279,10 +280,10 @@ def kill_at(block, package, data_dir, *flags, content=""):
     (package / "reached").unlink()
 
 
-def finish_run(package, data_dir, *flags):
-    with datagen(package, data_dir, "numbers_one-numbers_two", *flags) as process:
-        _, err = process.communicate()
-    assert (process.returncode, err) == (0, b"")
+def finish_run(numbers, data_dir):
+    """Does here what the program does."""
+    problems = [numbers("numbers_one"), numbers("numbers_two")]
+    generate(problems, data_dir, data_dir / "tmp", num_processes=1, say=lambda _: None)
 
 
 def wait_for_end_of(processes, seconds=20):
@@ -292,10 +293,12 @@ def wait_for_end_of(processes, seconds=20):
         time.sleep(0.05)
 
 
-def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(package, tmp_path):
-    (package / "keep_often").touch()
-    finish_run(package, tmp_path / "whole", "--num_concurrent_processes=1")
+def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(
+    numbers, package, tmp_path
+):
+    finish_run(numbers, tmp_path / "whole")
     (package / "made.txt").unlink()
+    (package / "keep_often").touch()
     killed = tmp_path / "killed"
     one, two = "--num_concurrent_processes=1", "--num_concurrent_processes=2"
 
@@ -315,7 +318,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(package, tmp_path):
     assert set(again) & already == {("numbers_two", "train", "23")}
     (package / "made.txt").unlink()
 
-    finish_run(package, killed, one)
+    finish_run(numbers, killed)
     assert not [line for line in made(package) if "numbers_two train" in line]
     after = finished(killed)
     assert {name: after[name] for name in kept} == kept
