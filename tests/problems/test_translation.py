@@ -48,6 +48,20 @@ def sgml(kind, *segments):
     return f'<{kind}set setid="x"><doc docid="d">\n{inner}\n</doc></{kind}set>\n'
 
 
+def lay_out_real_files(tmp_path):
+    """Makes WMT folders of Multi30k (gzip) and newstest2014 (SGML)."""
+    for split, source in (("train", "train"), ("dev", "val"), ("test", None)):
+        folder = tmp_path / "wmt_ende" / split
+        folder.mkdir(parents=True)
+        found = (
+            SHARED.glob(f"multi30k/{source}.[de][en].gz")
+            if source
+            else SHARED.glob("newstest2014/newstest2014-deen-*.sgm")
+        )
+        for path in found:
+            (folder / path.name).symlink_to(path)
+
+
 @pytest.mark.parametrize(
     "name, inputs, targets",
     [
@@ -178,16 +192,7 @@ def test_a_test_set_that_cannot_be_downloaded(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real corpora")
 def test_real_files_as_wmt_folders(tmp_path):
-    for split, source in (("train", "train"), ("dev", "val"), ("test", None)):
-        folder = tmp_path / "wmt_ende" / split
-        folder.mkdir(parents=True)
-        found = (
-            SHARED.glob(f"multi30k/{source}.[de][en].gz")
-            if source
-            else SHARED.glob("newstest2014/newstest2014-deen-*.sgm")
-        )
-        for path in found:
-            (folder / path.name).symlink_to(path)
+    lay_out_real_files(tmp_path)
     problem = make_problem("translate_ende_wmt8k")
     for split, count in (("train", 27_000), ("dev", 1_014), ("test", 1_942)):
         assert problem.count_examples(split, tmp_path) == count
@@ -198,3 +203,34 @@ def test_real_files_as_wmt_folders(tmp_path):
         "Gutach: Increased safety for pedestrians",
         "Gutach: Noch mehr Sicherheit für Fußgänger",
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real corpora")
+def test_real_files_become_shards_that_say_the_same(tmp_path):
+    """Multi30k (gzip) and newstest2014 (SGML), written and read back whole."""
+    import tensorflow as tf
+
+    from t2t_multimodel.data.generate import generate
+    from t2t_multimodel.data.vocabularies import encoders_for
+
+    lay_out_real_files(tmp_path)
+    problem = make_problem("translate_ende_wmt8k")
+    data_dir = tmp_path / "data"
+    generate([problem], data_dir, tmp_path, num_processes=2, say=lambda _: None)
+    encoders = encoders_for(problem, data_dir)
+    # Of so little text, no minimum count gives just 8192.
+    assert 7000 < encoders["inputs"].vocab_size < 10_000
+    for split in ("train", "dev", "test"):
+        stored = []
+        for path in sorted(data_dir.glob(f"{problem.name}-{split}-*-of-*")):
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                fields = tf.train.Example.FromString(record).features.feature
+                ids = [fields[side].int64_list.value for side in encoders]
+                assert all(side[-1] == 1 for side in ids)
+                pair = [encoders["inputs"].decode(side[:-1]) for side in ids]
+                stored.append(tuple(pair))
+        expected = read(problem, split, tmp_path)[0]
+        if split == "train":  # Dealt to shards and shuffled.
+            stored, expected = sorted(stored), sorted(expected)
+        assert stored == expected
