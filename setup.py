@@ -50,6 +50,8 @@ setup(
         "tensorflow-text>=2.21.1,<2.22",
         "keras>=3.15,<4",
         "tensorflow-datasets>=4.9.10",
+        # TFDS 4.9.10 imports it to prepare a data set, and does not ask for it.
+        "importlib_resources",
         "sacrebleu>=2.4",
         "numpy>=1.26",
         "absl-py",
