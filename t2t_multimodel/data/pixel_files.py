@@ -105,7 +105,7 @@ class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Returns what arrays are made of, by the names that old pickles have."""
         # NumPy has moved the function that makes an array and still uses it.
-        reconstruct, *_ = np.zeros(0).__reduce__()
+        reconstruct = np.zeros(0).__reduce__()[0]
         known = {"_reconstruct": reconstruct, "ndarray": np.ndarray, "dtype": np.dtype}
         if (module, name) == ("_codecs", "encode"):  # Bytes, by Python 3 for Python 2.
             return codecs.encode
