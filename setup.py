@@ -60,6 +60,7 @@ setup(
     extras_require={
         "test": [
             "pytest",
+            "pytest-xdist",
             "hypothesis",
             "matplotlib",
             "soundfile",
