@@ -156,7 +156,8 @@ def _rows(csv_file: pathlib.Path) -> Iterator[tuple[int, str, str]]:
                     f"{csv_file}:1: the columns are {rows.fieldnames}; the first line "
                     "must name the columns path and label"
                 )
-            for count, row in enumerate(rows, 1):
+            for row in rows:
+                count += 1
                 yield rows.line_num, row["path"] or "", row["label"] or ""
     except UnicodeDecodeError as error:
         raise UserError(

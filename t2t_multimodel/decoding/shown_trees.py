@@ -1,4 +1,4 @@
-"""Trees as users see them: what a parser decoded, in brackets over its input's words."""
+"""Trees as users see them: what a parser decoded, in brackets over its words."""
 
 from t2t_multimodel.data.spaces import PARSE_SPACES
 from t2t_multimodel.data.tree_repair import legal_tree

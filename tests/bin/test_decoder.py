@@ -139,7 +139,7 @@ def test_the_prompt_reads_standard_input(decode, tmp_path, monkeypatch):
     assert status == 0
     assert "translate_tiny takes a line of text" in out
     assert "error: image no.png: " in out or "error: cannot read no.png" in out
-    assert "listen_tiny takes the path of a WAV file" in out
+    assert "listen_tiny takes the path of a sound file (WAV, SPHERE)" in out
 
 
 def test_pictures_of_attention_and_experts(decode, tmp_path):
