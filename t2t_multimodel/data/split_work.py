@@ -47,7 +47,9 @@ class SplitWork:
         states = [shard_state.load(path) for path in paths]
         self._to_finish = {i for i, path in enumerate(paths) if not path.is_file()}
         self._to_deal = {i for i in self._to_finish if states[i].num_examples is None}
-        self._counts = {state.num_examples for state in states} - {None}
+        self._counts = {
+            state.num_examples for state in states if state.num_examples is not None
+        }
         known = [skipped for state in states for skipped in state.skipped]
         for fields in stored.get("skipped", ()):
             if fields["example"] % len(paths) not in self._to_finish:

@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
-from t2t_multimodel.data import vocabulary_record
+from t2t_multimodel.data import disk, vocabulary_record
 from t2t_multimodel.data.features import Vocabulary
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.text_encoder import (
@@ -134,11 +134,12 @@ def _build(
         )
     encoder = SubwordTextEncoder.build_to_target_size(vocabulary.target_size, counts)
     unfinished = path.with_name(f"unfinished.{path.name}")
-    encoder.save(unfinished)
-    # First the record: without its vocabulary it means nothing.
-    record = VocabularyRecord(file_sha256(unfinished), text_bytes)
-    record.write(data_dir, vocabulary)
-    unfinished.replace(path)
+    with disk.writing(path):
+        encoder.save(unfinished)
+        # First the record: without its vocabulary it means nothing.
+        record = VocabularyRecord(file_sha256(unfinished), text_bytes)
+        record.write(data_dir, vocabulary)
+        unfinished.replace(path)
     share = [f"{name} ({given:,} bytes)" for name, given in text_bytes.items()]
     origin = f", built from {', '.join(share)}" if share else ""
     say(f"{path.name}: {encoder.vocab_size} sub-words{origin}")
@@ -174,7 +175,8 @@ def _check_history(
             f"{together}"
         )
     kept_for = (*record.kept_for, *others)
-    dataclasses.replace(record, kept_for=kept_for).write(data_dir, vocabulary)
+    with disk.writing(vocabulary_record.path(data_dir, vocabulary)):
+        dataclasses.replace(record, kept_for=kept_for).write(data_dir, vocabulary)
     say(f"{name}: built from {built_from}; kept for {', '.join(others)}")
 
 

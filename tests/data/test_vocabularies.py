@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 
 import pytest
 
@@ -45,6 +46,19 @@ def test_english_gives_half_of_what_other_languages_give(tmp_path):
     assert "built from a (1,050,000 bytes)" in line
     # Texts of 1,250 bytes: 350,000 of English, 700,000 of German.
     assert problem.read == 280 + 560
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("name", ["vocab.shared.200", "vocab.shared.200.json"])
+def test_a_full_disk_is_one_line_and_no_vocabulary(tmp_path, name):
+    unfinished = tmp_path / f"unfinished.{name}"
+    unfinished.symlink_to("/dev/full")
+    with pytest.raises(UserError, match="No space left on device; make room"):
+        build(tmp_path, Pairs("a", "e", "g"))
+    assert not (tmp_path / "vocab.shared.200").exists()
+    unfinished.unlink()
+    build(tmp_path, Pairs("a", "e", "g"))
+    SubwordTextEncoder.from_file(tmp_path / "vocab.shared.200")
 
 
 def test_the_record_tells_hash_and_origin(tmp_path):
