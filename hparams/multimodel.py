@@ -102,7 +102,7 @@ def multimodel_mini() -> HParams:
         shared_embedding_and_softmax_weights=True,
         learning_rate=0.75,
         learning_rate_schedule="cosine_updown",
-        learning_rate_cosine_cycle_steps=2000,
+        learning_rate_cosine_cycle_steps=1500,
         learning_rate_warmup_steps=100,
         optimizer_adam_beta1=0.9,
         optimizer_adam_beta2=0.98,
