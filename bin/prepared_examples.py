@@ -163,7 +163,7 @@ def _audio_lines(feature: Audio, values: Any, path: pathlib.Path) -> Iterator[st
         )
     # Time goes to the right, frequency up.
     low, high = float(values.min()), float(values.max())
-    grey = np.uint8(255 * (values - low) / max(high - low, 1e-9)).T[::-1]
+    grey = (255 * (values - low) / max(high - low, 1e-9)).astype(np.uint8).T[::-1]
     _write_png(path, np.repeat(grey, _BIN_HEIGHT_PX, axis=0)[..., np.newaxis])
     yield str(path)
 

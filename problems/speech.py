@@ -205,14 +205,16 @@ class AudioLibrispeechTokens8k(SpeechProblem):
             )
         yield from transcripts.read_trans_tree(folder)
 
-    def vocabulary_texts(self, tmp_dir: pathlib.Path) -> Iterator[str]:
+    def vocabulary_texts(
+        self, tmp_dir: pathlib.Path
+    ) -> Iterator[tuple[Text, Iterator[str]]]:
         """Yields the transcripts of train, without reading sound for them."""
         if not self._is_in_tfds("train", tmp_dir):
             yield from super().vocabulary_texts(tmp_dir)
             return
-        part = self.parts["train"].tfds_split
-        for example in self.tfds.read(part, features={"text": True}):
-            yield example["text"].decode("utf-8").strip().lower()
+        read = self.tfds.read(self.parts["train"].tfds_split, features={"text": True})
+        texts = (example["text"].decode("utf-8").strip().lower() for example in read)
+        yield self.targets, texts
 
     def sources(self, tmp_dir: pathlib.Path) -> Sequence[Source]:
         """Returns the three archives."""

@@ -14,7 +14,11 @@ from t2t_multimodel.problems.problem import Problem
 Shares = Callable[[Problem, Sequence[int]], list[tuple[int, ...]]]
 
 # Of all that waits, what is furthest on goes first.
-_URGENCY = {split_steps.deal: 0, split_steps.finish: 1, split_steps.index: 2}
+_URGENCY: dict[split_steps.Step, int] = {
+    split_steps.deal: 0,
+    split_steps.finish: 1,
+    split_steps.index: 2,
+}
 
 
 class SplitWork:

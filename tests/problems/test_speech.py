@@ -250,7 +250,9 @@ def test_librispeech_is_read_from_tfds_where_that_is_prepared(
     with tfds.testing.mock_data(num_examples=3):
         monkeypatch.setattr(type(problem.tfds), "is_prepared", lambda self: True)
         found = examples(problem, "dev", tmp_path)
-        texts = list(problem.vocabulary_texts(tmp_path))
+        [(feature, read)] = problem.vocabulary_texts(tmp_path)
+        texts = list(read)
+    assert feature == problem.targets
     assert len(found) == 3
     assert len(texts) == 3 and all(text == text.lower() for text in texts)
     for example in found:
