@@ -232,7 +232,7 @@ def test_check_ends_with_1_if_something_is_missing(capsys, tmp_path):
     assert "translate_ende_wmt8k: NOT COMPLETE" in out
     assert f"MISSING: there is no {tmp_path / 'wmt_ende' / 'train'}" in out
     assert "https://www.statmt.org/wmt14" in out
-    assert "4,508,785 in the whole corpus" in out
+    assert "TFDS has 4,508,785 pairs" in out
     assert "image_mini: complete" in out
 
 

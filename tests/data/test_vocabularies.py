@@ -49,14 +49,21 @@ def test_english_gives_half_of_what_other_languages_give(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-@pytest.mark.parametrize("name", ["vocab.shared.200", "vocab.shared.200.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        f".unfinished.vocab.shared.200.{os.getpid()}.tmp",
+        "unfinished.vocab.shared.200.json",
+    ],
+    ids=["vocabulary", "record"],
+)
 def test_a_full_disk_is_one_line_and_no_vocabulary(tmp_path, name):
-    unfinished = tmp_path / f"unfinished.{name}"
+    unfinished = tmp_path / name
     unfinished.symlink_to("/dev/full")
     with pytest.raises(UserError, match="No space left on device; make room"):
         build(tmp_path, Pairs("a", "e", "g"))
     assert not (tmp_path / "vocab.shared.200").exists()
-    unfinished.unlink()
+    unfinished.unlink(missing_ok=True)
     build(tmp_path, Pairs("a", "e", "g"))
     SubwordTextEncoder.from_file(tmp_path / "vocab.shared.200")
 
