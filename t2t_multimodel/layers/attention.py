@@ -17,9 +17,9 @@ class Memory(NamedTuple):
     into a small one, and the large one changes only when that is full.
 
     Attributes:
-        settled_keys: `(B * N, C/N, P * G)` of the first positions, of the G hypotheses
-            of an input side by side; turned as the product with queries wants it.
-        settled_values: `(B * N, P, G * C/N)`, the same of the values.
+        settled_keys: `(B * N, P, G * C/N)` of the first positions, of the G hypotheses
+            of an input side by side.
+        settled_values: The same of the values.
         keys: `(B * N, room, G * C/N)` of the positions after them.
         values: The same of the values.
     """
@@ -99,14 +99,9 @@ class MultiHeadAttention(keras.layers.Layer):
         return self.attend(queries, keys, values, bias, training=training)
 
     def keys_and_values(self, memory: Any) -> tuple[Any, Any]:
-        """Projects a memory `(B, S, C)`.
-
-        Returns:
-            Keys `(B, N, C/N, S)`, turned as the product with queries wants them, and
-            values `(B, N, S, C/N)`.
-        """
+        """Projects a memory `(B, S, C)`; returns keys and values `(B, N, S, C/N)`."""
         return (
-            self._split_heads(ops.matmul(memory, self.key_kernel), (0, 2, 3, 1)),
+            self._split_heads(ops.matmul(memory, self.key_kernel)),
             self._split_heads(ops.matmul(memory, self.value_kernel)),
         )
 
@@ -117,7 +112,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
         Args:
             queries: `(B, T, C)`, before projection.
-            keys: `(B, N, C/N, S)`, from `keys_and_values`.
+            keys: `(B, N, S, C/N)`, from `keys_and_values`.
             values: `(B, N, S, C/N)`, from `keys_and_values`.
             bias: float32 that broadcasts to `(B, N, T, S)`, added to the logits, or
                 `None`.
@@ -134,12 +129,13 @@ class MultiHeadAttention(keras.layers.Layer):
     def _mix(self, queries, memories, bias, training=False):
         """Mixes values with projected queries `(B, N, T, C/N)`: `(B, T, N, C/N)`.
 
-        `memories` are pairs of keys `(B, N, C/N, S)` and values, looked at as if they
-        were joined.
+        `memories` are pairs of keys and values, looked at as if they were joined.
         """
         queries = queries * (self.depth // self.num_heads) ** -0.5
-        logits = [ops.matmul(queries, keys) for keys, _ in memories]
-        logits = logits[0] if len(logits) == 1 else ops.concatenate(logits, axis=-1)
+        logits = ops.concatenate(
+            [ops.matmul(queries, ops.transpose(k, (0, 1, 3, 2))) for k, _ in memories],
+            axis=-1,
+        )
         logits = ops.cast(logits, "float32")  # (B, N, T, S)
         if bias is not None:
             logits = logits + bias
@@ -148,7 +144,7 @@ class MultiHeadAttention(keras.layers.Layer):
         weights = self.dropout(weights, training=training)
         start, mixed = 0, []
         for keys, values in memories:
-            end = start + ops.shape(keys)[3]
+            end = start + ops.shape(keys)[2]
             part = weights if len(memories) == 1 else weights[..., start:end]
             mixed.append(ops.matmul(part, values))
             start = end
@@ -161,21 +157,18 @@ class MultiHeadAttention(keras.layers.Layer):
         heads = batch_size * self.num_heads
         width = num_hypotheses * (self.depth // self.num_heads)
 
-        def zeros(*shape):
-            return ops.zeros((heads, *shape), dtype=self.compute_dtype)
+        def zeros(length):
+            return ops.zeros((heads, length, width), dtype=self.compute_dtype)
 
-        recent = zeros(room, width)
-        head_depth = self.depth // self.num_heads
-        return Memory(zeros(head_depth, 0), zeros(0, width), recent, recent)
+        return Memory(zeros(0), zeros(0), zeros(room), zeros(room))
 
     def extend_state(self, memory: Memory, capacity: Any) -> Memory:
         """Returns a full memory with room for `capacity` positions in all."""
-        heads, room, width = ops.shape(memory.keys)
-        have = room + ops.shape(memory.settled_values)[1]
+        heads, have, width = ops.shape(memory.keys)
+        have = have + ops.shape(memory.settled_keys)[1]
         empty = ops.zeros((heads, capacity - have, width), dtype=memory.keys.dtype)
-        keys = self._turned(memory.keys, (heads,))
         return Memory(
-            ops.concatenate([memory.settled_keys, keys], axis=-1),
+            ops.concatenate([memory.settled_keys, memory.keys], axis=1),
             ops.concatenate([memory.settled_values, memory.values], axis=1),
             empty,
             empty,
@@ -193,7 +186,7 @@ class MultiHeadAttention(keras.layers.Layer):
             `(R, C)` and the next memory.
         """
         heads, room, width = ops.shape(memory.keys)
-        settled = ops.shape(memory.settled_values)[1]
+        settled = ops.shape(memory.settled_keys)[1]
         group = width // (self.depth // self.num_heads)  # G, a Python integer
         here = ops.broadcast_to(cursor.position - settled, (heads,))
         here = ops.stack([ops.arange(heads, dtype="int32"), here], axis=1)
@@ -206,30 +199,22 @@ class MultiHeadAttention(keras.layers.Layer):
             keys=write(self.key_kernel, memory.keys),
             values=write(self.value_kernel, memory.values),
         )
-        # Their number is told: there may be nothing to infer it from.
-        split = (heads // self.num_heads, self.num_heads)
-        head_depth = self.depth // self.num_heads
-        settled_keys = ops.reshape(
-            memory.settled_keys, (*split, head_depth, settled * group)
-        )
         pairs = [
-            (settled_keys, self._ungroup(memory.settled_values, split)),
-            (self._turned(memory.keys, split), self._ungroup(memory.values, split)),
+            (self._ungroup(keys, heads, group), self._ungroup(values, heads, group))
+            for keys, values in (memory[:2], memory[2:])
         ]
         bias = cursor.attention_bias(settled + room, group)
         return self._attend_step(x, pairs, bias), memory
 
-    def _ungroup(self, memory, split):
-        """`(B * N, L, G * C/N)` to `(*split, L * G, C/N)`."""
-        head_depth = self.depth // self.num_heads
-        length = ops.shape(memory)[1] * (ops.shape(memory)[2] // head_depth)
-        return ops.reshape(memory, (*split, length, head_depth))
-
-    def _turned(self, keys, split):
-        """`(B * N, L, G * C/N)` to `(*split, C/N, L * G)`."""
-        axes = tuple(range(len(split)))
-        last = len(split)
-        return ops.transpose(self._ungroup(keys, split), (*axes, last + 1, last))
+    def _ungroup(self, memory, heads, group):
+        """`(B * N, L, G * C/N)` to `(B, N, L * G, C/N)`."""
+        shape = (
+            heads // self.num_heads,  # there may be nothing to infer it from
+            self.num_heads,
+            ops.shape(memory)[1] * group,
+            self.depth // self.num_heads,
+        )
+        return ops.reshape(memory, shape)
 
     def _group(self, x, kernel, group):
         """Projects `(R, C)`; joins an input's hypotheses: `(B * N, G * C/N)`."""
@@ -257,10 +242,10 @@ class MultiHeadAttention(keras.layers.Layer):
         heads = ops.reshape(heads, (-1, self.depth))
         return ops.cast(ops.matmul(heads, self.output_kernel), x.dtype)
 
-    def _split_heads(self, x: Any, order: tuple[int, ...] = (0, 2, 1, 3)) -> Any:
-        """`(B, L, C)` to `(B, L, N, C/N)`, its axes in `order`: `(B, N, L, C/N)`."""
+    def _split_heads(self, x: Any) -> Any:
+        """`(B, L, C)` to `(B, N, L, C/N)`."""
         shape = (*ops.shape(x)[:2], self.num_heads, self.depth // self.num_heads)
-        return ops.transpose(ops.reshape(x, shape), order)
+        return ops.transpose(ops.reshape(x, shape), (0, 2, 1, 3))
 
     def compute_output_shape(
         self, queries_shape, memory_shape, padding_mask_shape=None

@@ -17,7 +17,7 @@ class SourceMemory(NamedTuple):
     """A source as its attention reads it, projected once for all steps.
 
     Attributes:
-        keys: `(B, N, C/N, S)`.
+        keys: `(B, N, S, C/N)`.
         values: `(B, N, S, C/N)`.
         bias: `(B, 1, 1, S)` float32, or `None`.
     """
