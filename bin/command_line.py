@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from t2t_multimodel import exit_status
 from t2t_multimodel.bin.t2t_flags.refusal import refusal
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.registry import (
@@ -19,12 +20,6 @@ from t2t_multimodel.registry import (
     PROBLEMS,
     Registry,
 )
-
-EXIT_USER_ERROR = 2
-"""Exit status after a mistake of the user; a defect of the program exits with 1."""
-
-EXIT_INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 def run(
@@ -70,12 +65,12 @@ def run(
         return _say_mistake(program, error)
     except KeyboardInterrupt as error:
         print(f"{program}: {str(error) or 'interrupted'}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return exit_status.INTERRUPTED
 
 
 def _say_mistake(program: str, said: object) -> int:
     print(f"{program}: {' '.join(str(said).split())}", file=sys.stderr)
-    return EXIT_USER_ERROR
+    return exit_status.USER_ERROR
 
 
 def define_shared(flag_values: flags.FlagValues) -> None:

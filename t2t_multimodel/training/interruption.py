@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Self
 
-EXIT_STATUS = 130
-"""Exit status of a program that Ctrl-C ended, as shells have it."""
+from t2t_multimodel import exit_status
 
 _NOTICE = b"\nstopping; Ctrl-C again stops at once\n"
 
@@ -63,7 +62,7 @@ class Interruption:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            self._exit_at_once(EXIT_STATUS)
+            self._exit_at_once(exit_status.INTERRUPTED)
         self.requested = True
         # Not print: the signal may come while something is printed.
         os.write(2, _NOTICE)

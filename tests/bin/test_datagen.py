@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from t2t_multimodel.bin import command_line, t2t_mm_datagen
+from t2t_multimodel import exit_status
+from t2t_multimodel.bin import t2t_mm_datagen
 from t2t_multimodel.data import manifest
 from t2t_multimodel.problems import make_problems
 from t2t_multimodel.registry import PROBLEMS
@@ -116,7 +117,7 @@ def test_help_names_every_flag_and_loads_no_tensorflow():
 )
 def test_a_mistake_is_one_line_and_status_2(capsys, argv, message):
     status, out, err = run(capsys, *argv)
-    assert status == command_line.EXIT_USER_ERROR
+    assert status == exit_status.USER_ERROR
     assert out == ""
     assert err.startswith("t2t-mm-datagen: ")
     assert message in err
@@ -192,7 +193,7 @@ def declare(tmp_path, inputs, targets="one\ntwo\nthree\nfour\n"):
 def test_bad_examples_stop_the_program_or_are_skipped(capsys, tmp_path):
     argv = declare(tmp_path, b"one\ntwo\n\xff\nfour\n")
     status, out, err = run(capsys, *argv)
-    assert status == command_line.EXIT_USER_ERROR
+    assert status == exit_status.USER_ERROR
     assert f"{tmp_path / 'a.en'}:3" in err
     assert "--skip_bad_examples=N" in err
     assert err.count("\n") == 1

@@ -13,7 +13,8 @@ import zlib
 import numpy as np
 import pytest
 
-from t2t_multimodel.bin import command_line, t2t_mm_datagen
+from t2t_multimodel import exit_status
+from t2t_multimodel.bin import t2t_mm_datagen
 from t2t_multimodel.data import manifest
 from t2t_multimodel.registry import PROBLEMS
 
@@ -222,14 +223,14 @@ def test_what_is_broken_is_refused_with_its_place_or_skipped(capsys, tmp_path, n
     declared = sources(tmp_path)
     damage(tmp_path)
     status, captured = run(capsys, tmp_path, declared)
-    assert status == command_line.EXIT_USER_ERROR, captured
+    assert status == exit_status.USER_ERROR, captured
     assert captured.err.count("\n") == 1
     assert place in captured.err
     assert not list((tmp_path / "data").glob("mine-train-*"))
 
     status, captured = run(capsys, tmp_path, declared, "--skip_bad_examples=1")
     if not can_be_skipped:
-        assert status == command_line.EXIT_USER_ERROR
+        assert status == exit_status.USER_ERROR
         assert place in captured.err
         return
     assert (status, captured.err) == (0, "")
@@ -254,6 +255,6 @@ def test_a_folder_that_may_not_be_read_is_told(capsys, tmp_path):
     (tmp_path / "train" / "dog").chmod(0)
     status, captured = run(capsys, tmp_path, declared)
     (tmp_path / "train" / "dog").chmod(0o755)
-    assert status == command_line.EXIT_USER_ERROR
+    assert status == exit_status.USER_ERROR
     assert f"{tmp_path / 'train' / 'dog'}" in captured.err
     assert captured.err.count("\n") == 1
