@@ -71,12 +71,18 @@ class Adam:
             tf.zeros([len(self.variables)], tf.int64), trainable=False
         )
 
-    def apply(self, gradients: Sequence[Any], learning_rate: Any) -> tf.Tensor:
+    def apply(
+        self,
+        gradients: Sequence[Any],
+        learning_rate: Any,
+        is_wanted: tf.Tensor | bool = True,
+    ) -> tf.Tensor:
         """Updates the variables; for use in a `tf.function` or without one.
 
         Args:
             gradients: A tensor, slices or `None` for each variable, in order.
             learning_rate: T2T's number, float or scalar tensor.
+            is_wanted: Whether to update at all, bool or scalar tensor.
 
         Returns:
             float32 scalar: the global norm of the gradients before clipping. If it is
@@ -101,7 +107,7 @@ class Adam:
             self._update(used, self._clipped(dense, norm), rate)
             return norm
 
-        return tf.cond(tf.math.is_finite(norm), update, lambda: norm)
+        return tf.cond(tf.math.is_finite(norm) & is_wanted, update, lambda: norm)
 
     def _clipped(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> list[tf.Tensor]:
         if not self.clip_grad_norm:

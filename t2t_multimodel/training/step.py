@@ -1,22 +1,25 @@
-"""One training step: the gradients of one or all problems, and the update."""
+"""One training step on one device: gradients of one or all problems, and the update."""
 
 import collections
 import concurrent.futures
 import functools
 import itertools
+import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.hparams import HParams
-from t2t_multimodel.layers import moe_balance_loss, random_scope
-from t2t_multimodel.models.multimodel import ModelOutput, MultiModel, net_key
-from t2t_multimodel.training.losses import padded_cross_entropy
+from t2t_multimodel.models.multimodel import MultiModel
 from t2t_multimodel.training.optimizer import Adam, weight_decay_gradient
-from t2t_multimodel.training.packing import GradientPacking, add_packed
+from t2t_multimodel.training.packing import add_packed
+from t2t_multimodel.training.problem_gradients import (
+    ProblemGradients,
+    ProblemResult,
+    seed_words,
+)
 
 
 class StepResult(NamedTuple):
@@ -37,6 +40,32 @@ class StepResult(NamedTuple):
     losses: dict
     totals: dict
     num_targets: dict
+
+
+class StepOutcome(NamedTuple):
+    """What came of a step, the same on all replicas.
+
+    Attributes:
+        losses: Problem name to its loss per target, in nats.
+        totals: Problem name to what was differentiated; see `StepResult`.
+        num_targets: Problem name to its targets, over all replicas.
+        norm: Global norm of the mean gradient before clipping.
+        not_finite: Problems whose loss or gradient is not finite. If there is any, or
+            `norm` is not finite, nothing was updated.
+        stop: Whether any worker asked to stop after this step.
+    """
+
+    losses: dict[str, float]
+    totals: dict[str, float]
+    num_targets: dict[str, int]
+    norm: float
+    not_finite: tuple[str, ...]
+    stop: bool
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the weights were updated."""
+        return not self.not_finite and math.isfinite(self.norm)
 
 
 class TrainStep:
@@ -60,6 +89,7 @@ class TrainStep:
         seed: With the step number decides every random draw.
         num_parallel: Problems of a joint step computed side by side. Small operations
             do not fill several cores; several problems do, at their memory.
+        frozen: Paths of variables that stay as they are, their moments too.
     """
 
     def __init__(
@@ -72,20 +102,60 @@ class TrainStep:
         element_specs: Mapping[str, dict],
         seed: int,
         num_parallel: int = 1,
+        frozen: frozenset[str] = frozenset(),
     ) -> None:
         self.model = model
+        self.problems = ProblemGradients(model, hparams, element_specs, frozen)
+        self.loss_multipliers = dict(loss_multipliers)
         self.optimizer = optimizer
         self.hparams = hparams
-        self.loss_multipliers = dict(loss_multipliers)
-        self.element_specs = dict(element_specs)
         self.seed = seed
-        self.packing = GradientPacking([v.shape for v in model.trainable_variables])
         self._functions: dict[tuple, Callable] = {}
-        self._used: dict[tuple, tuple[bool, ...]] = {}
         self._updates: dict[tuple, Callable] = {}
         self._lock = threading.Lock()
         self.num_parallel = num_parallel
         self._pool = concurrent.futures.ThreadPoolExecutor(num_parallel)
+
+    def run(
+        self,
+        names: Sequence[str],
+        batches: Sequence[Mapping[str, dict]],
+        step: int,
+        learning_rate: float,
+        *,
+        stop: bool = False,
+    ) -> StepOutcome:
+        """Computes and updates.
+
+        Args:
+            names: Problems of the step.
+            batches: One mapping from problem name to batch, of the one replica.
+            step: Number of the step; seeds dropout and gating noise.
+            learning_rate: T2T's number.
+            stop: Comes back in the outcome.
+        """
+        (own,) = batches
+        result = self.gradients({name: own[name] for name in names}, step)
+        losses = {name: float(loss) for name, loss in result.losses.items()}
+        bad = tuple(name for name, loss in losses.items() if not math.isfinite(loss))
+        norm = math.nan if bad else self.update(result, learning_rate)
+        if not bad and not math.isfinite(norm):
+            bad = tuple(name for name in names if self._is_culprit(name, own, step))
+        return StepOutcome(
+            losses,
+            {name: float(total) for name, total in result.totals.items()},
+            {name: int(count) for name, count in result.num_targets.items()},
+            norm,
+            bad,
+            stop,
+        )
+
+    def dry_run(
+        self, names: Sequence[str], batches: Sequence[Mapping[str, dict]]
+    ) -> None:
+        """Computes gradients as `run` does, and updates nothing."""
+        (own,) = batches
+        self.gradients({name: own[name] for name in names}, step=0)
 
     def gradients(self, batches: Mapping[str, dict], step: int) -> StepResult:
         """Returns gradients and losses of one batch of each problem given.
@@ -94,7 +164,7 @@ class TrainStep:
             batches: Problem name to batch.
             step: Number of the step; seeds dropout and gating noise.
         """
-        names = [name for name in self.element_specs if name in batches]
+        names = [name for name in self.problems.element_specs if name in batches]
         waiting = iter(names)
         running: collections.deque = collections.deque()
 
@@ -105,16 +175,21 @@ class TrainStep:
 
         for _ in range(self.num_parallel):
             start_next()
-        summed, losses, totals, num_targets = None, {}, {}, {}
+        summed, results = None, {}
         for name in names:
-            packed, losses[name], totals[name], num_targets[name] = (
-                running.popleft().result()
-            )
+            results[name] = running.popleft().result()
             start_next()
+            packed = results[name].packed
             summed = packed if summed is None else add_packed(summed, packed)
-        masks = [self._used[self._key(name)] for name in names]
-        used = tuple(map(any, zip(*masks, strict=True)))
-        return StepResult(summed, used, losses, totals, num_targets)
+            results[name] = results[name]._replace(packed=[])  # its memory is free
+        masks = [self.problems.used(name) for name in names]
+        return StepResult(
+            summed,
+            tuple(map(any, zip(*masks, strict=True))),
+            {name: result.loss for name, result in results.items()},
+            {name: result.total for name, result in results.items()},
+            {name: result.num_targets for name, result in results.items()},
+        )
 
     def update(self, result: StepResult, learning_rate: float) -> float:
         """Applies the mean of the problems' gradients.
@@ -124,7 +199,11 @@ class TrainStep:
         """
         key = (result.used, len(result.losses))
         if key not in self._updates:
-            self._updates[key] = tf.function(functools.partial(self._apply, *key))
+            self._updates[key] = tf.function(
+                functools.partial(
+                    apply_mean, self.optimizer, self.hparams, self.problems, *key
+                )
+            )
         rate = tf.constant(learning_rate, tf.float32)
         return float(self._updates[key](result.packed, rate))
 
@@ -132,90 +211,76 @@ class TrainStep:
         """Ends the threads, once they are done with what they are at."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, name: str, batch: dict, step: int):
-        """Returns packed gradients, loss, total and number of targets of a problem."""
-        index = list(self.element_specs).index(name)
-        seed = tf.constant(_seed_words(self.seed, step, index))
-        multiplier = tf.constant(self.loss_multipliers[name], tf.float32)
-        space = tf.constant(int(self.model.spec(name).target_space_id))
-        batch = {key: batch[key] for key in self.element_specs[name]}
+    def _is_culprit(self, name: str, batches: Mapping[str, dict], step: int) -> bool:
+        """Whether the gradient of this problem alone is not finite."""
+        result = self.gradients({name: batches[name]}, step)
+        present = [g for g in result.packed if g is not None]
+        return not math.isfinite(float(tf.linalg.global_norm(present)))
+
+    def _run(self, name: str, batch: dict, step: int) -> ProblemResult:
+        index = list(self.problems.element_specs).index(name)
         return self._function(name)(
-            batch | {"target_space_id": space}, seed, multiplier
+            self.problems.features(name, batch),
+            tf.constant(seed_words(self.seed, step, index)),
+            tf.constant(self.loss_multipliers[name], tf.float32),
         )
 
     def _function(self, name: str) -> Callable:
         """Returns the traced function of a problem, shared by those with its nets."""
-        key = self._key(name)
+        key = self.problems.key(name)
         with self._lock:
             if key not in self._functions:
-                specs = dict(self.element_specs[name])
-                specs["target_space_id"] = tf.TensorSpec([], tf.int32)
+
+                def alone(features, seed, loss_multiplier):
+                    return self.problems(name, features, seed, loss_multiplier)
+
                 self._functions[key] = tf.function(
-                    functools.partial(self._problem_gradients, name),
+                    alone,
+                    autograph=False,
                     input_signature=[
-                        specs,
+                        self.problems.feature_specs(name),
                         tf.TensorSpec([2], tf.int32),
                         tf.TensorSpec([], tf.float32),
                     ],
                 ).get_concrete_function()
             return self._functions[key]
 
-    def _key(self, name: str) -> tuple:
-        """Returns what problems that share a function have in common."""
-        spec = self.model.spec(name)
-        # Pictures of two sizes share their net, but are traced apart.
-        shapes = tuple(
-            (key, tuple(tensor.shape.as_list()))
-            for key, tensor in sorted(self.element_specs[name].items())
-        )
-        return net_key(spec.inputs, name), net_key(spec.targets, name), shapes
 
-    def _problem_gradients(self, name, batch, seed, loss_multiplier):
-        # Keras variables do not take part in tape.gradient's options; values do.
-        variables = [v.value for v in self.model.trainable_variables]
-        with tf.GradientTape() as tape:
-            with random_scope(seed):
-                output = self.model(batch, problem=name, training=True)
-            loss_sum, num_targets = self._loss(name, batch, output)
-            loss = loss_sum / tf.maximum(num_targets, 1.0)
-            total = loss_multiplier * loss + self._balance_loss(output)
-        gradients = tape.gradient(total, variables)
-        # The optimizer's arithmetic is for dense tensors: slices with repeated rows
-        # would be counted wrongly in norms and moments.
-        dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        self._used[self._key(name)] = tuple(g is not None for g in dense)
-        return self.packing.pack(dense), loss, total, num_targets
+def apply_mean(
+    optimizer: Adam,
+    hparams: HParams,
+    problems: ProblemGradients,
+    used: Sequence[bool],
+    count: int,
+    packed: list,
+    learning_rate: tf.Tensor,
+    is_wanted: tf.Tensor | bool = True,
+) -> tf.Tensor:
+    """Updates with the mean gradients, to which the weight decay is added.
 
-    def _apply(self, used, count, packed, learning_rate):
-        """Updates with the mean gradients, to which the weight decay is added."""
-        means = []
-        for total, variable in zip(
-            self.packing.unpack(packed, used),
-            self.model.trainable_variables,
-            strict=True,
-        ):
-            # Of one problem the sum is the mean: no pass over the gradients for it.
-            mean = total if total is None or count == 1 else total / count
-            decay = weight_decay_gradient(variable.value, self.hparams.weight_decay)
-            if mean is not None and decay is not None:
-                mean += decay
-            means.append(mean)
-        return self.optimizer.apply(means, learning_rate)
+    Args:
+        optimizer: Of the model's trainable variables.
+        hparams: Has the weight decay.
+        problems: Whose gradients they are.
+        used: Whether each variable has a gradient.
+        count: Problems that `packed` is the sum of.
+        packed: Sum of gradients.
+        learning_rate: T2T's number.
+        is_wanted: Whether to update at all.
 
-    def _loss(self, name: str, batch, output: ModelOutput):
-        is_label = self.model.spec(name).is_classification
-        labels = batch["targets"]
-        weights = tf.ones_like(labels, tf.float32) if is_label else None
-        return padded_cross_entropy(
-            output.logits, labels, self.hparams.label_smoothing, weights=weights
-        )
-
-    def _balance_loss(self, output: ModelOutput):
-        losses = [moe_balance_loss(*statistics) for statistics in output.balance]
-        return self.hparams.moe_loss_coef * tf.add_n([tf.constant(0.0), *losses])
-
-
-def _seed_words(seed: int, step: int, problem_index: int) -> np.ndarray:
-    """Returns two int32 words that differ for every seed, step and problem."""
-    sequence = np.random.SeedSequence([seed, step, problem_index])
-    return sequence.generate_state(2, np.uint32).astype(np.int64).astype(np.int32)
+    Returns:
+        The global norm before clipping; nothing is updated if it is not finite.
+    """
+    means = []
+    for total, variable in zip(
+        problems.packing.unpack(packed, used),
+        problems.model.trainable_variables,
+        strict=True,
+    ):
+        # Of one problem the sum is the mean: no pass over the gradients for it.
+        mean = total if total is None or count == 1 else total / count
+        decay = weight_decay_gradient(variable.value, hparams.weight_decay)
+        if mean is not None and decay is not None:
+            mean += decay
+        means.append(mean)
+    return optimizer.apply(means, learning_rate, is_wanted)

@@ -163,7 +163,7 @@ def test_joint_gradients_are_the_sum_of_the_problems_own(tiny, step, joint):
             a if b is None else b if a is None else a + b
             for a, b in zip(wanted, own, strict=True)
         ]
-    got = step.packing.unpack(joint.packed, joint.used)
+    got = step.problems.packing.unpack(joint.packed, joint.used)
     scale = max(np.abs(g).max() for g in wanted if g is not None)
     for path, a, b in zip(tiny.paths, got, wanted, strict=True):
         assert (a is None) == (b is None), path
@@ -179,8 +179,10 @@ def test_losses_are_means_over_targets_that_count(tiny, joint):
 
 
 def test_problems_with_equal_nets_and_sizes_share_their_trace(step, joint):
-    assert set(step.element_specs) == set(joint.losses)
-    assert len(step._functions) == len(step.element_specs) - 1  # translate and parse
+    assert set(step.problems.element_specs) == set(joint.losses)
+    assert (
+        len(step._functions) == len(step.problems.element_specs) - 1
+    )  # translate and parse
 
 
 def test_an_update_takes_the_mean_and_the_decay_of_matrices(tiny, step, joint):
@@ -188,7 +190,7 @@ def test_an_update_takes_the_mean_and_the_decay_of_matrices(tiny, step, joint):
     before = tiny.weights()
     updating = tiny.train_step(weight_decay=decay)
     norm = updating.update(joint, learning_rate=0.0)
-    summed = step.packing.unpack(joint.packed, joint.used)
+    summed = step.problems.packing.unpack(joint.packed, joint.used)
     wanted = []
     for path, total, weight in zip(tiny.paths, summed, before, strict=True):
         first_moment = updating.optimizer.slots[f"{path}/m"].numpy()

@@ -1,0 +1,168 @@
+"""The devices of a run, from its flags and TF_CONFIG."""
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from t2t_multimodel.errors import UserError, unknown
+from t2t_multimodel.training.replicas import Replicas
+
+ALL_REDUCE = ("auto", "nccl", "ring", "hierarchical_copy", "reduce_to_one")
+"""Ways of adding up gradients; which of them there are depends on the devices."""
+
+_WITHIN_A_PROCESS = {
+    "nccl": tf.distribute.NcclAllReduce,
+    "hierarchical_copy": tf.distribute.HierarchicalCopyAllReduce,
+    "reduce_to_one": tf.distribute.ReductionToOneDevice,
+}
+_BETWEEN_PROCESSES = {
+    "auto": tf.distribute.experimental.CommunicationImplementation.AUTO,
+    "nccl": tf.distribute.experimental.CommunicationImplementation.NCCL,
+    "ring": tf.distribute.experimental.CommunicationImplementation.RING,
+}
+
+
+def make_replicas(
+    worker_gpu: int = 1, all_reduce: str = "auto", tf_config: str | None = None
+) -> Replicas:
+    """Returns the replicas of this process and how they act with all others.
+
+    With a TF_CONFIG of several workers, this process becomes one of them, and it must
+    not have used TensorFlow before; the call returns when all are there.
+
+    Args:
+        worker_gpu: Devices of this process (T2T's flag). On a machine without
+            accelerators this many logical CPUs stand in for them.
+        all_reduce: One of `ALL_REDUCE`.
+        tf_config: In place of the environment's TF_CONFIG.
+
+    Raises:
+        UserError: If the flags, TF_CONFIG and the devices do not go together.
+    """
+    if worker_gpu < 1:
+        raise UserError(f"--worker_gpu={worker_gpu} must be positive")
+    if all_reduce not in ALL_REDUCE:
+        raise UserError(unknown("--all_reduce", all_reduce, ALL_REDUCE))
+    text = os.environ.get("TF_CONFIG", "") if tf_config is None else tf_config
+    worker, num_workers = worker_of(text) if text else (0, 1)
+    if num_workers > 1:
+        return _among_workers(worker, num_workers, worker_gpu, all_reduce)
+    devices = _local_devices(worker_gpu)
+    if len(devices) == 1:
+        return Replicas(tf.distribute.get_strategy())
+    if all_reduce == "ring":
+        raise UserError(
+            "--all_reduce=ring is for several workers (TF_CONFIG); within one process "
+            f"take one of auto, {', '.join(_WITHIN_A_PROCESS)}"
+        )
+    operations = _WITHIN_A_PROCESS.get(all_reduce)
+    strategy = tf.distribute.MirroredStrategy(
+        devices, cross_device_ops=operations() if operations else None
+    )
+    return Replicas(strategy, num_local=len(devices))
+
+
+def worker_of(tf_config: str) -> tuple[int, int]:
+    """Returns (number of this worker, number of workers) that TF_CONFIG says.
+
+    A `chief` is worker 0, before those called `worker`.
+
+    Raises:
+        UserError: If it is not a TF_CONFIG of workers.
+    """
+    try:
+        content = json.loads(tf_config)
+    except ValueError as error:
+        raise _bad(f"it is not JSON ({error})") from error
+    cluster = content.get("cluster") if isinstance(content, dict) else None
+    if not cluster:  # as TensorFlow has it: a process on its own
+        return 0, 1
+    others = sorted(set(cluster) - {"chief", "worker"})
+    if others:
+        raise _bad(
+            f"its cluster has {', '.join(others)}, and there are only a chief and "
+            "workers here (no parameter servers)"
+        )
+    chiefs, workers = (_addresses(cluster, kind) for kind in ("chief", "worker"))
+    task: Mapping[str, Any] = content.get("task") or {}
+    kind, index = task.get("type"), task.get("index")
+    sizes = {"chief": chiefs, "worker": workers}
+    if kind not in sizes or not isinstance(index, int):
+        raise _bad(
+            f"its task is {task!r}; expected a type, chief or worker, and an index"
+        )
+    if not 0 <= index < sizes[kind]:
+        raise _bad(f"its task is {kind} {index}, of {sizes[kind]} in the cluster")
+    return index + (chiefs if kind == "worker" else 0), chiefs + workers
+
+
+def _addresses(cluster: Mapping[str, Any], kind: str) -> int:
+    """Returns the number of addresses of a kind of task."""
+    addresses = cluster.get(kind, [])
+    if not isinstance(addresses, list):
+        raise _bad(f"{kind} is {addresses!r}; expected a list of host:port")
+    return len(addresses)
+
+
+def _bad(what: str) -> UserError:
+    return UserError(f"TF_CONFIG: {what}; t2t-mm-make-tf-configs prints correct ones")
+
+
+def _among_workers(
+    worker: int, num_workers: int, worker_gpu: int, all_reduce: str
+) -> Replicas:
+    if all_reduce not in _BETWEEN_PROCESSES:
+        raise UserError(
+            f"--all_reduce={all_reduce} is for the devices of one process; several "
+            f"workers take one of {', '.join(_BETWEEN_PROCESSES)}"
+        )
+    gpus = tf.config.list_physical_devices("GPU")
+    available = max(1, len(gpus))
+    if worker_gpu > available:
+        raise UserError(
+            f"--worker_gpu={worker_gpu}: this worker has {len(gpus)} GPUs; several "
+            "workers without any have one replica each"
+        )
+    if gpus:
+        tf.config.set_visible_devices(gpus[:worker_gpu], "GPU")
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(
+        communication_options=tf.distribute.experimental.CommunicationOptions(
+            implementation=_BETWEEN_PROCESSES[all_reduce]
+        )
+    )
+    return Replicas(
+        strategy,
+        first=worker * worker_gpu,
+        num_local=worker_gpu,
+        worker=worker,
+        num_workers=num_workers,
+    )
+
+
+def _local_devices(count: int) -> list[str]:
+    """Returns the names of `count` devices: accelerators, or else logical CPUs."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if count > len(gpus):
+            raise UserError(
+                f"--worker_gpu={count}: this machine has {len(gpus)}; give as many at "
+                "most"
+            )
+        return [f"GPU:{index}" for index in range(count)]
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if count > 1:
+        # A caller from Python may have made them already.
+        with contextlib.suppress(RuntimeError):
+            parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+            tf.config.set_logical_device_configuration(cpu, parts)
+        made = len(tf.config.list_logical_devices("CPU"))
+        if made < count:
+            raise UserError(
+                f"--worker_gpu={count}: TensorFlow is at work with {made} logical "
+                "CPUs in this process already; start another"
+            )
+    return [f"CPU:{index}" for index in range(count)]

@@ -1,0 +1,172 @@
+"""The gradients of one problem by one batch, on one device or as a share of many."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.hparams import HParams
+from t2t_multimodel.layers import moe_balance_loss, random_scope
+from t2t_multimodel.models.multimodel import ModelOutput, MultiModel, net_key
+from t2t_multimodel.training.losses import padded_cross_entropy
+from t2t_multimodel.training.packing import GradientPacking
+
+Sums = list
+"""Sum of losses, number of targets, then importance and load of each MoE layer."""
+
+
+class ProblemResult(NamedTuple):
+    """What a batch of a problem gives.
+
+    Attributes:
+        packed: Its gradients, packed; of the loss times the multiplier, plus the
+            balance loss of the experts.
+        loss: Loss per target, in nats, without balance loss and multiplier.
+        total: What was differentiated.
+        num_targets: Targets that `loss` is a mean of.
+    """
+
+    packed: list
+    loss: tf.Tensor
+    total: tf.Tensor
+    num_targets: tf.Tensor
+
+
+class ProblemGradients:
+    """Differentiates a problem's loss by the variables that train.
+
+    The mean over targets and the experts' balance are of all replicas that share the
+    problem: what they are made of is summed over the replicas between the forward and
+    the backward pass, so that each replica's gradient is its share of the one that
+    all examples in one batch would give.
+
+    Args:
+        model: The model; built.
+        hparams: Label smoothing and the coefficient of the balance loss.
+        element_specs: Problem name to the element spec of its batches.
+        frozen: Paths of variables that stay as they are.
+    """
+
+    def __init__(
+        self,
+        model: MultiModel,
+        hparams: HParams,
+        element_specs: Mapping[str, dict],
+        frozen: frozenset[str] = frozenset(),
+    ) -> None:
+        self.model = model
+        self.hparams = hparams
+        self.element_specs = dict(element_specs)
+        trainable = model.trainable_variables
+        self.packing = GradientPacking([v.shape for v in trainable])
+        self._trains = [v.path not in frozen for v in trainable]
+        self._used: dict[tuple, tuple[bool, ...]] = {}
+
+    def key(self, name: str) -> tuple:
+        """Returns what problems that can share a traced function have in common."""
+        spec = self.model.spec(name)
+        # Pictures of two sizes share their net, but are traced apart.
+        shapes = tuple(
+            (key, tuple(tensor.shape.as_list()))
+            for key, tensor in sorted(self.element_specs[name].items())
+        )
+        return net_key(spec.inputs, name), net_key(spec.targets, name), shapes
+
+    def trains(self) -> tuple[bool, ...]:
+        """Returns whether each variable trains at all."""
+        return tuple(self._trains)
+
+    def used(self, name: str) -> tuple[bool, ...]:
+        """Returns whether a problem that was traced trains each variable."""
+        return self._used[self.key(name)]
+
+    def features(self, name: str, batch: Mapping) -> dict:
+        """Returns what is given to the traced function: batch and command."""
+        space = tf.constant(int(self.model.spec(name).target_space_id))
+        features = {key: batch[key] for key in self.element_specs[name]}
+        return features | {"target_space_id": space}
+
+    def feature_specs(self, name: str) -> dict:
+        """Returns the specs of what `features` gives."""
+        command = {"target_space_id": tf.TensorSpec([], tf.int32)}
+        return dict(self.element_specs[name]) | command
+
+    def num_sums(self) -> int:
+        """Returns the most values that any problem has to sum over its replicas."""
+        parts = (self.model.encoder, self.model.decoder)
+        layers = [part.moe for part in parts if part is not None and part.moe]
+        return 2 + 2 * len(layers) * self.hparams.moe_num_experts
+
+    def __call__(
+        self,
+        name: str,
+        features: Mapping,
+        seed: tf.Tensor,
+        loss_multiplier: tf.Tensor,
+        over_replicas: Callable[[Sums], Sums] = lambda sums: sums,
+    ) -> ProblemResult:
+        """Computes a batch; for use in a traced function.
+
+        Args:
+            name: The problem.
+            features: From `features`.
+            seed: `(2,)` int32; decides dropout and gating noise.
+            loss_multiplier: Scalar, T2T's `loss_multiplier` of the problem.
+            over_replicas: Sums the values over the replicas that share the problem.
+        """
+        # Keras variables do not take part in tape.gradient's options; values do.
+        trainable = self.model.trainable_variables
+        variables = [v.value for v, t in zip(trainable, self._trains, strict=True) if t]
+        with tf.GradientTape() as tape:
+            with random_scope(seed):
+                output = self.model(features, problem=name, training=True)
+            loss_sum, num_targets = self._loss(name, features, output)
+            statistics = [tensor for pair in output.balance for tensor in pair]
+        all_loss, all_targets, *all_statistics = over_replicas(
+            [loss_sum, num_targets, *statistics]
+        )
+        all_targets_or_1 = tf.maximum(all_targets, 1.0)
+        loss = all_loss / all_targets_or_1
+        with tf.GradientTape() as balance_tape:
+            balance_tape.watch(all_statistics)
+            balance = self._balance_loss(all_statistics)
+        found = iter(
+            tape.gradient(
+                [loss_sum, *statistics],
+                variables,
+                output_gradients=[
+                    loss_multiplier / all_targets_or_1,
+                    *balance_tape.gradient(balance, all_statistics),
+                ],
+            )
+        )
+        # The optimizer's arithmetic is for dense tensors: slices with repeated rows
+        # would be counted wrongly in norms and moments.
+        gradients = [next(found) if trains else None for trains in self._trains]
+        dense = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        self._used[self.key(name)] = tuple(g is not None for g in dense)
+        total = loss_multiplier * loss + balance
+        return ProblemResult(self.packing.pack(dense), loss, total, all_targets)
+
+    def _loss(self, name: str, batch: Mapping, output: ModelOutput):
+        is_label = self.model.spec(name).is_classification
+        labels = batch["targets"]
+        weights = tf.ones_like(labels, tf.float32) if is_label else None
+        return padded_cross_entropy(
+            output.logits, labels, self.hparams.label_smoothing, weights=weights
+        )
+
+    def _balance_loss(self, statistics: Sums):
+        pairs = zip(statistics[::2], statistics[1::2], strict=True)
+        losses = [moe_balance_loss(*pair) for pair in pairs]
+        return self.hparams.moe_loss_coef * tf.add_n([tf.constant(0.0), *losses])
+
+
+def seed_words(seed: int, step: int, problem_index: int, reader: int = 0) -> np.ndarray:
+    """Returns two int32 words that differ for every seed, step, problem and reader."""
+    # Of a problem's only reader as if there were none: the draws of a joint step do
+    # not depend on the number of replicas then.
+    numbers = [seed, step, problem_index, *([reader] if reader else [])]
+    words = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    return words.astype(np.int64).astype(np.int32)
