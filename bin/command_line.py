@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from t2t_multimodel import exit_status
+from t2t_multimodel import exit_status, signals
 from t2t_multimodel.bin.t2t_flags.refusal import refusal
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.registry import (
@@ -40,8 +40,8 @@ def run(
         argv: Arguments without the program's name; `None` takes those of the process.
 
     Returns:
-        0, what `body` returned, 2 after a mistake of the user, or 130 after Ctrl-C;
-        of the last two, one line is printed on standard error.
+        0, what `body` returned, 2 after a mistake of the user, 130 after Ctrl-C or 143
+        after SIGTERM; of the last three, one line is printed on standard error.
     """
     given = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -58,14 +58,15 @@ def run(
         if flag_values.registry_help:
             print(registry_help())
             return 0
-        return body() or 0
+        with signals.sigterm_raises():
+            return body() or 0
     except flags.UnrecognizedFlagError as error:
         return _say_mistake(program, refusal(program, given, flag_values) or error)
     except (UserError, flags.Error) as error:
         return _say_mistake(program, error)
     except KeyboardInterrupt as error:
-        print(f"{program}: {str(error) or 'interrupted'}", file=sys.stderr)
-        return exit_status.INTERRUPTED
+        print(f"{program}: {signals.said_of(error)}", file=sys.stderr)
+        return signals.status_of(error)
 
 
 def _say_mistake(program: str, said: object) -> int:

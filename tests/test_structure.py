@@ -18,12 +18,13 @@ FOLDERS = {
 
 # What each part may import of the others; itself always. The same picture as in
 # CONTRIBUTING.md: bin -> training, decoding -> models -> layers, modalities.
-BASE = {"errors", "exit_status", "registry"}
+BASE = {"errors", "exit_status", "registry", "signals"}
 DATA = BASE | {"data"}
 MODEL = DATA | {"hparams", "layers", "modalities", "models"}
 ALLOWED = {
     "errors": set(),
     "exit_status": set(),
+    "signals": {"exit_status"},
     "registry": {"errors"},
     "hparams": BASE,
     "data": BASE | {"problems.problem"},

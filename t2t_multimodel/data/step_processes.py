@@ -105,7 +105,7 @@ class StepProcesses:
             # What they write has no final name yet: nothing is lost by stopping now.
             self._pool.shutdown(wait=False, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - self._others:
-                process.terminate()
+                process.kill()
         self._pool.shutdown()
 
     def _start_waiting(self) -> Task | None:
@@ -152,8 +152,9 @@ def _begin_process(reports: Any) -> None:
     """Prepares a process that works for another one."""
     global _reports
     _reports = reports
-    # Ctrl-C reaches all; the one that waits ends the others.
+    # Ctrl-C reaches all, and so may SIGTERM; the one that waits ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def end_with_parent() -> None:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import textwrap
@@ -257,6 +258,7 @@ def datagen(package, data_dir, problems, *flags):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        start_new_session=True,
     )
 
 
@@ -323,6 +325,35 @@ def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(
     after = finished(killed)
     assert {name: after[name] for name in kept} == kept
     assert files(killed) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "whole_group", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
+def test_sigterm_ends_all_processes_with_one_line(
+    numbers, package, tmp_path, whole_group
+):
+    """It may be sent to the program alone, or to all processes of its group."""
+    (package / "numbers_one.train.23").write_text("")
+    two = "--num_concurrent_processes=2"
+    process = datagen(package, tmp_path, "numbers_one", two)
+    try:
+        wait_for(package / "reached", process)
+        if whole_group:
+            os.killpg(process.pid, signal.SIGTERM)
+        else:
+            process.terminate()
+        _, said = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 143
+    assert said.decode() == "t2t-mm-datagen: terminated\n"
+    wait_for_end_of({int(line.split()[-1]) for line in made(package)})
+    (package / "numbers_one.train.23").unlink()
+    run(numbers("numbers_one"), tmp_path)
+    run(numbers("numbers_one"), tmp_path / "whole")
+    assert files(tmp_path) == files(tmp_path / "whole")
 
 
 @pytest.mark.slow
