@@ -271,6 +271,14 @@ class _PixelPictures(PictureClasses):
             yield Picture(label, functools.partial(_png, picture), place)
 
 
+def _tfds_splits_at(held_out: int) -> dict[str, str]:
+    return {
+        "train": f"train[:{held_out}]",
+        "dev": f"train[{held_out}:]",
+        "test": "test",
+    }
+
+
 def _png(picture: np.ndarray) -> bytes:
     # Problems are listed without TensorFlow; only making their data needs it.
     import tensorflow as tf
@@ -297,7 +305,7 @@ class ImageCifar10(_PixelPictures):
 
     folder = "cifar10"
     corpus = TfdsCorpus("cifar10", size="163 MiB download")
-    tfds_splits = {"train": "train[:48000]", "dev": "train[48000:]", "test": "test"}
+    tfds_splits = _tfds_splits_at(held_out)
     what = "CIFAR-10"
     where = "https://www.cs.toronto.edu/~kriz/cifar.html"
     licence = "none stated; cite Krizhevsky 2009"
@@ -339,7 +347,7 @@ class ImageMnist(_PixelPictures):
 
     folder = "mnist"
     corpus = TfdsCorpus("mnist", size="11 MiB download")
-    tfds_splits = {"train": "train[:55000]", "dev": "train[55000:]", "test": "test"}
+    tfds_splits = _tfds_splits_at(held_out)
     what = "MNIST"
     where = "https://ossci-datasets.s3.amazonaws.com/mnist/"
     licence = "CC BY-SA 3.0"

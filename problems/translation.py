@@ -165,60 +165,77 @@ _TFDS_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 _WMT13 = "https://www.statmt.org/wmt13"
 _WMT14 = "https://www.statmt.org/wmt14"
 _WMT19 = "https://www.statmt.org/wmt19/translation-task.html"
-_WMT14_TESTS = {"dev": f"{_WMT14}/dev.tgz", "test": f"{_WMT14}/test-full.tgz"}
+
+
+class _Wmt14FromEnglish(WmtTranslation):
+    """A task of 2014; both languages are tested with the same English sentences."""
+
+    inputs = _ENGLISH
+    known_sizes = {"dev": 3_000, "test": 3_003}
+
+
+def _wmt14_what(pair: str, train: str) -> dict[str, str]:
+    return {
+        "train": train,
+        "dev": f"newstest2013, {pair}",
+        "test": f"newstest2014, {pair}",
+    }
+
+
+def _wmt14_where(*train_files: str) -> dict[str, str]:
+    return {
+        "train": f"{_WMT14}/translation-task.html: {', '.join(train_files)}",
+        "dev": f"{_WMT14}/dev.tgz",
+        "test": f"{_WMT14}/test-full.tgz",
+    }
 
 
 @register_problem("translate_ende_wmt8k")
-class TranslateEndeWmt8k(WmtTranslation):
+class TranslateEndeWmt8k(_Wmt14FromEnglish):
     """English to German (WMT14: Europarl, Common Crawl, News Commentary)."""
 
-    inputs = _ENGLISH
     targets = _GERMAN
     source = f"WMT14 EN-DE, 4.5 million pairs. {_LICENCE}"
-    known_sizes = {"dev": 3_000, "test": 3_003}
     folder = "wmt_ende"
     languages = ("en", "de")
     corpus = tfds_corpus.TfdsCorpus(
         "wmt14_translate/de-en", size="1.6 GiB download, 1.3 GiB prepared"
     )
-    what = {
-        "train": "Europarl v7, Common Crawl and News Commentary v9, EN-DE (TFDS has "
-        "4,508,785 pairs)",
-        "dev": "newstest2013, EN-DE",
-        "test": "newstest2014, EN-DE",
-    }
-    where = {
-        "train": f"{_WMT14}/translation-task.html: training-parallel-europarl-v7.tgz, "
-        "training-parallel-commoncrawl.tgz, training-parallel-nc-v9.tgz",
-        **_WMT14_TESTS,
-    }
+    what = _wmt14_what(
+        "EN-DE",
+        "Europarl v7, Common Crawl and News Commentary v9, EN-DE (TFDS has 4,508,785 "
+        "pairs)",
+    )
+    where = _wmt14_where(
+        "training-parallel-europarl-v7.tgz",
+        "training-parallel-commoncrawl.tgz",
+        "training-parallel-nc-v9.tgz",
+    )
 
 
 @register_problem("translate_enfr_wmt8k")
-class TranslateEnfrWmt8k(WmtTranslation):
+class TranslateEnfrWmt8k(_Wmt14FromEnglish):
     """English to French (WMT14: Europarl, Common Crawl, UN, News, Giga)."""
 
-    inputs = _ENGLISH
     targets = _FRENCH
     source = f"WMT14 EN-FR, 41 million pairs. {_LICENCE}"
-    known_sizes = {"dev": 3_000, "test": 3_003}
     folder = "wmt_enfr"
     languages = ("en", "fr")
     corpus = tfds_corpus.TfdsCorpus(
         "wmt14_translate/fr-en", size="several GiB download, 14 GiB prepared"
     )
-    what = {
-        "train": "Europarl v7, Common Crawl, UN, News Commentary v9 and Giga, EN-FR "
-        "(TFDS has 40,836,715 pairs)",
-        "dev": "newstest2013, EN-FR",
-        "test": "newstest2014, EN-FR",
-    }
-    where = {
-        "train": f"{_WMT14}/translation-task.html: training-parallel-europarl-v7.tgz, "
-        "training-parallel-commoncrawl.tgz, training-parallel-un.tgz, "
-        "training-parallel-nc-v9.tgz, training-giga-fren.tar",
-        **_WMT14_TESTS,
-    }
+    what = _wmt14_what(
+        "EN-FR",
+        "Europarl v7, Common Crawl, UN, News Commentary v9 and Giga, EN-FR (TFDS has "
+        "40,836,715 pairs)",
+    )
+    where = _wmt14_where(
+        "training-parallel-europarl-v7.tgz",
+        "training-parallel-commoncrawl.tgz",
+        "training-parallel-un.tgz",
+        "training-parallel-nc-v9.tgz",
+        "training-giga-fren.tar",
+    )
 
 
 @register_problem("translate_frde_wmt8k")

@@ -11,6 +11,7 @@ from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.problems.captions import CAPTION_METRICS
 from t2t_multimodel.problems.from_files.declaration import (
+    DeclaredProblem,
     Kind,
     paths_of,
     space_of,
@@ -22,14 +23,14 @@ from t2t_multimodel.problems.from_files.images import (
     PICTURE_KEYS,
     picture_of,
 )
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
+from t2t_multimodel.problems.problem import BadExample, RawExample
 
 _Listed = CaptionedPicture | BadExample
 # A list of captions, and the folders of its pictures, if it does not tell them.
 _Source = tuple[pathlib.Path, ...]
 
 
-class Captions(Problem):
+class Captions(DeclaredProblem):
     """Sentences about pictures, an example for each of them.
 
     What is held out is held out by the picture: none has captions in two splits.
@@ -50,9 +51,7 @@ class Captions(Problem):
         splits: Mapping[str, Part],
         read: Callable[[_Source], Iterator[_Listed]],
     ) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.splits = splits
+        super().__init__(inputs, targets, splits)
         self.read = read
 
     @property

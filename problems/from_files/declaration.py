@@ -4,13 +4,14 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from t2t_multimodel.data.features import BYTES, Vocabulary
+from t2t_multimodel.data import plain_files
+from t2t_multimodel.data.features import BYTES, Feature, Vocabulary
 from t2t_multimodel.data.plain_files import HeldOut, Part
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.text_rows import TABLE_SUFFIXES, suffix_of
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.errors import unknown
-from t2t_multimodel.problems.problem import SPLITS
+from t2t_multimodel.problems.problem import SPLITS, Problem
 
 _DEFAULT_VOCABULARY_SIZE = 8192
 
@@ -25,6 +26,27 @@ class Kind(NamedTuple):
 
     keys: tuple[str, ...]
     make: Callable[[TomlTable], Any]
+
+
+class DeclaredProblem(Problem):
+    """A problem over files of the user's.
+
+    Args:
+        inputs: What goes in.
+        targets: What is to come out.
+        splits: Split to its sources and to which of their examples belong to it.
+    """
+
+    def __init__(
+        self, inputs: Feature, targets: Feature, splits: Mapping[str, Part]
+    ) -> None:
+        self.inputs = inputs
+        self.targets = targets
+        self.splits = splits
+
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
+        """Returns a digest of the files' names, sizes and times."""
+        return plain_files.state_of(self.splits.values())
 
 
 def splits_of(

@@ -1,19 +1,19 @@
 """Declared problems over files of pictures of classes."""
 
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from t2t_multimodel.data import image_files, plain_files
 from t2t_multimodel.data.features import AUGMENTATIONS, ClassLabel, Image
-from t2t_multimodel.data.plain_files import Part
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.errors import unknown
 from t2t_multimodel.problems.from_files.declaration import (
+    DeclaredProblem,
     Kind,
     paths_of,
     splits_of,
 )
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
+from t2t_multimodel.problems.problem import BadExample, RawExample
 
 BATCH_SIZE_MULTIPLIER = 256
 """T2T's of ImageNet and COCO."""
@@ -22,7 +22,7 @@ PICTURE_KEYS = ("image_size", "augmentation")
 """Keys that all kinds with pictures have."""
 
 
-class ImageFolder(Problem):
+class ImageFolder(DeclaredProblem):
     """Pictures of classes, a folder each, named like the class.
 
     Args:
@@ -32,13 +32,6 @@ class ImageFolder(Problem):
     """
 
     batch_size_multiplier = BATCH_SIZE_MULTIPLIER
-
-    def __init__(
-        self, inputs: Image, targets: ClassLabel, splits: Mapping[str, Part]
-    ) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.splits = splits
 
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
@@ -55,17 +48,13 @@ class ImageFolder(Problem):
         """Returns the number of files."""
         return sum(1 for _ in self._listed(split))
 
-    def source_state(self, tmp_dir: pathlib.Path) -> str:
-        """Returns a digest of the files' names, sizes and times."""
-        return plain_files.state_of(self.splits.values())
-
     def _listed(self, split: str) -> Iterator[tuple[pathlib.Path, int]]:
         return self.splits[split].select(
             lambda folder: image_files.labelled_images(folder, self.targets.names)
         )
 
 
-class ImageCsv(Problem):
+class ImageCsv(DeclaredProblem):
     """Pictures whose classes stand in a CSV file `path,label`.
 
     Args:
@@ -75,13 +64,6 @@ class ImageCsv(Problem):
     """
 
     batch_size_multiplier = BATCH_SIZE_MULTIPLIER
-
-    def __init__(
-        self, inputs: Image, targets: ClassLabel, splits: Mapping[str, Part]
-    ) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.splits = splits
 
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int

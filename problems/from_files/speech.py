@@ -12,6 +12,7 @@ from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.data.transcripts import Utterance
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.from_files.declaration import (
+    DeclaredProblem,
     Kind,
     column_of,
     paths_of,
@@ -20,11 +21,11 @@ from t2t_multimodel.problems.from_files.declaration import (
     splits_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
+from t2t_multimodel.problems.problem import BadExample, RawExample
 from t2t_multimodel.problems.speech import BATCH_SIZE_MULTIPLIER, raw_example
 
 
-class Speech(Problem):
+class Speech(DeclaredProblem):
     """Sound files and what is said in them.
 
     Args:
@@ -52,9 +53,7 @@ class Speech(Problem):
         channel: int | None = None,
         lower_case: bool = False,
     ) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.splits = splits
+        super().__init__(inputs, targets, splits)
         self.columns = columns
         self.sound_folder = sound_folder
         self.channel = channel

@@ -1,14 +1,13 @@
 """Declared problems over pairs of sentences."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from t2t_multimodel.data import plain_files
 from t2t_multimodel.data.features import Text
 from t2t_multimodel.data.parallel_text import ParallelText
-from t2t_multimodel.data.plain_files import Part
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.problems.from_files.declaration import (
+    DeclaredProblem,
     Kind,
     column_of,
     paths_of,
@@ -17,10 +16,10 @@ from t2t_multimodel.problems.from_files.declaration import (
     table_paths_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
+from t2t_multimodel.problems.problem import BadExample, RawExample
 
 
-class TextPairs(Problem):
+class TextPairs(DeclaredProblem):
     """Sentence pairs from parallel text files or tables, one pair a line.
 
     Args:
@@ -28,11 +27,6 @@ class TextPairs(Problem):
         targets: The same of the target side.
         splits: Split to its `ParallelText`s.
     """
-
-    def __init__(self, inputs: Text, targets: Text, splits: Mapping[str, Part]) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.splits = splits
 
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
@@ -48,10 +42,6 @@ class TextPairs(Problem):
     def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int:
         """Returns the number of pairs."""
         return self.splits[split].count(ParallelText.count)
-
-    def source_state(self, tmp_dir: pathlib.Path) -> str:
-        """Returns a digest of the files' names, sizes and times."""
-        return plain_files.state_of(self.splits.values())
 
 
 def _text_pairs(table: TomlTable) -> TextPairs:

@@ -5,13 +5,14 @@ import itertools
 import pathlib
 from collections.abc import Iterator, Mapping
 
-from t2t_multimodel.data import plain_files, text_rows
+from t2t_multimodel.data import text_rows
 from t2t_multimodel.data.features import ClassLabel, Text
 from t2t_multimodel.data.plain_files import Part
 from t2t_multimodel.data.text_rows import TextRow
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.errors import UserError, unknown
 from t2t_multimodel.problems.from_files.declaration import (
+    DeclaredProblem,
     Kind,
     column_of,
     paths_of,
@@ -20,7 +21,7 @@ from t2t_multimodel.problems.from_files.declaration import (
     table_paths_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
+from t2t_multimodel.problems.problem import BadExample, RawExample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _label_of(path: pathlib.Path) -> str:
     return path.name.split(".")[0]
 
 
-class TextClasses(Problem):
+class TextClasses(DeclaredProblem):
     """Texts of classes.
 
     Args:
@@ -86,9 +87,7 @@ class TextClasses(Problem):
     def __init__(
         self, inputs: Text, targets: ClassLabel, splits: Mapping[str, Part]
     ) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.splits = splits
+        super().__init__(inputs, targets, splits)
         self._labels = {name: label for label, name in enumerate(targets.names)}
 
     def examples(
@@ -106,10 +105,6 @@ class TextClasses(Problem):
     def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int:
         """Returns the number of rows or lines."""
         return sum(1 for _ in self._rows(split))
-
-    def source_state(self, tmp_dir: pathlib.Path) -> str:
-        """Returns a digest of the files' names, sizes and times."""
-        return plain_files.state_of(self.splits.values())
 
     def _rows(self, split: str) -> Iterator[TextRow]:
         return self.splits[split].select(lambda source: source.read())

@@ -1,24 +1,24 @@
 """Declared problems over treebanks."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from t2t_multimodel.data import plain_files, treebank
+from t2t_multimodel.data import treebank
 from t2t_multimodel.data.features import Text
-from t2t_multimodel.data.plain_files import Part
 from t2t_multimodel.data.spaces import PARSE_SPACES, SpaceId
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.problems.from_files.declaration import (
+    DeclaredProblem,
     Kind,
     paths_of,
     space_of,
     splits_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
+from t2t_multimodel.problems.problem import BadExample, RawExample
 
 
-class Trees(Problem):
+class Trees(DeclaredProblem):
     """Sentences and the tags of their trees, from files of bracketed trees.
 
     Args:
@@ -26,11 +26,6 @@ class Trees(Problem):
         targets: The tags.
         splits: Split to its files.
     """
-
-    def __init__(self, inputs: Text, targets: Text, splits: Mapping[str, Part]) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.splits = splits
 
     def examples(
         self, split: str, *, tmp_dir: pathlib.Path, seed: int
@@ -41,10 +36,6 @@ class Trees(Problem):
     def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int:
         """Returns the number of trees, with those that cannot be read."""
         return self.splits[split].count(treebank.count_trees)
-
-    def source_state(self, tmp_dir: pathlib.Path) -> str:
-        """Returns a digest of the files' names, sizes and times."""
-        return plain_files.state_of(self.splits.values())
 
 
 def _trees(table: TomlTable) -> Trees:

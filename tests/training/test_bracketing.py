@@ -16,7 +16,7 @@ def scored(output, reference=GOLD):
     return score([parse_brackets(output)], [parse_brackets(reference)])
 
 
-def counts(output, reference=GOLD):
+def counts(output, reference):
     found = scored(output, reference)
     return found.num_matched, found.num_reference, found.num_output
 
@@ -28,73 +28,62 @@ def test_a_right_tree():
     assert found.tagging_accuracy == found.complete_match == 1
 
 
-@pytest.mark.parametrize(
-    ("what", "output", "reference", "expected"),
-    [
-        (
-            "the outermost bracket does not count",
-            "(TOP (X (NN a)))",
-            "(TOP (S (NN a)))",
-            (0, 1, 1),
-        ),
-        (
-            "a label that is wrong, and what is attached too high",
-            GOLD.replace("(PP (IN on) (NP (NN it)))", "(ADVP (IN on)) (NP (NN it))"),
-            GOLD,
-            (4, 5, 5),
-        ),
-        (
-            "punctuation may hang anywhere",
-            "(TOP (S (NP (DT the) (NN cat) (, ,)) (VP (VBD sat) (. .))))",
-            "(TOP (S (NP (DT the) (NN cat)) (, ,) (VP (VBD sat)) (. .)))",
-            (3, 3, 3),
-        ),
-        (
-            "a phrase of punctuation alone is none",
-            "(TOP (S (NP (NN cat)) (PRN (: --) (, ,)) (. .)))",
-            "(TOP (S (NP (NN cat)) (: --) (, ,) (. .)))",
-            (2, 2, 2),
-        ),
-        (
-            "round brackets are words",
-            "(TOP (S (PRN (-LRB- -LRB-) (NN a) (-RRB- -RRB-))))",
-            "(TOP (S (-LRB- -LRB-) (PRN (NN a)) (-RRB- -RRB-)))",
-            (1, 2, 2),
-        ),
-        (
-            "ADVP and PRT are one",
-            "(TOP (VP (VB give) (PRT (RP up))))",
-            "(TOP (VP (VB give) (ADVP (RP up))))",
-            (2, 2, 2),
-        ),
-        (
-            "function tags do not count",
-            "(TOP (S (NP (NN a))))",
-            "(TOP (S=2 (NP-SBJ-1 (NN a))))",
-            (2, 2, 2),
-        ),
-        (
-            "of two brackets of one label over the same words one is found",
-            "(TOP (NP (NN a)))",
-            "(TOP (NP (NP (NN a))))",
-            (1, 2, 1),
-        ),
-        (
-            "and one is too many",
-            "(TOP (NP (NP (NP (NN a)))))",
-            "(TOP (NP (NP (NN a))))",
-            (2, 2, 3),
-        ),
-        (
-            "order within a unary chain does not count",
-            "(TOP (NP (S (NN a))))",
-            "(TOP (S (NP (NN a))))",
-            (2, 2, 2),
-        ),
-    ],
-)
-def test_brackets(what, output, reference, expected):
-    assert counts(output, reference) == expected, what
+# What is shown: output, reference, and how many brackets match, stand in the reference
+# and stand in the output.
+BRACKETS = {
+    "the outermost bracket does not count": ("(X (NN a))", "(S (NN a))", (0, 1, 1)),
+    "punctuation may hang anywhere": (
+        "(S (NP (DT the) (NN cat) (, ,)) (VP (VBD sat) (. .)))",
+        "(S (NP (DT the) (NN cat)) (, ,) (VP (VBD sat)) (. .))",
+        (3, 3, 3),
+    ),
+    "a phrase of punctuation alone is none": (
+        "(S (NP (NN cat)) (PRN (: --) (, ,)) (. .))",
+        "(S (NP (NN cat)) (: --) (, ,) (. .))",
+        (2, 2, 2),
+    ),
+    "round brackets are words": (
+        "(S (PRN (-LRB- -LRB-) (NN a) (-RRB- -RRB-)))",
+        "(S (-LRB- -LRB-) (PRN (NN a)) (-RRB- -RRB-))",
+        (1, 2, 2),
+    ),
+    "ADVP and PRT are one": (
+        "(VP (VB give) (PRT (RP up)))",
+        "(VP (VB give) (ADVP (RP up)))",
+        (2, 2, 2),
+    ),
+    "function tags do not count": (
+        "(S (NP (NN a)))",
+        "(S=2 (NP-SBJ-1 (NN a)))",
+        (2, 2, 2),
+    ),
+    "of two brackets of one label over the same words one is found": (
+        "(NP (NN a))",
+        "(NP (NP (NN a)))",
+        (1, 2, 1),
+    ),
+    "one more of them is too many": (
+        "(NP (NP (NP (NN a))))",
+        "(NP (NP (NN a)))",
+        (2, 2, 3),
+    ),
+    "order within a unary chain does not count": (
+        "(NP (S (NN a)))",
+        "(S (NP (NN a)))",
+        (2, 2, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BRACKETS)
+def test_brackets(what):
+    output, reference, expected = BRACKETS[what]
+    assert counts(f"(TOP {output})", f"(TOP {reference})") == expected
+
+
+def test_a_label_that_is_wrong_and_what_is_attached_too_high():
+    output = GOLD.replace("(PP (IN on) (NP (NN it)))", "(ADVP (IN on)) (NP (NN it))")
+    assert counts(output, GOLD) == (4, 5, 5)
 
 
 def test_parts_of_speech_are_no_brackets_and_have_their_own_accuracy():
