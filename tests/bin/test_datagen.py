@@ -9,18 +9,8 @@ from t2t_multimodel import exit_status
 from t2t_multimodel.bin import t2t_mm_datagen
 from t2t_multimodel.data import manifest
 from t2t_multimodel.problems import make_problems
-from t2t_multimodel.registry import PROBLEMS
 
-
-@pytest.fixture(autouse=True)
-def leave_the_environment(monkeypatch):
-    # The program hides the GPU from its own process.
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    before, path = set(PROBLEMS), list(sys.path)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
-    sys.path[:] = path
+pytestmark = pytest.mark.usefixtures("leave_the_environment")
 
 
 def run(capsys, *argv):

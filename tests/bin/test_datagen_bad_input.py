@@ -7,7 +7,6 @@ example alone, which can be skipped, or the whole file, which cannot.
 import gzip
 import os
 import struct
-import sys
 import zlib
 
 import numpy as np
@@ -16,19 +15,11 @@ import pytest
 from t2t_multimodel import exit_status
 from t2t_multimodel.bin import t2t_mm_datagen
 from t2t_multimodel.data import manifest
-from t2t_multimodel.registry import PROBLEMS
 
 BAD = 5  # number of the broken example, in a file of 8; the 6th line
 
 
-@pytest.fixture(autouse=True)
-def leave_the_environment(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    before, path = set(PROBLEMS), list(sys.path)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
-    sys.path[:] = path
+pytestmark = pytest.mark.usefixtures("leave_the_environment")
 
 
 def png(number):

@@ -3,12 +3,10 @@
 import pathlib
 import random
 import re
-import sys
 
 import pytest
 
 from t2t_multimodel.bin import t2t_mm_datagen, t2t_mm_decoder, t2t_mm_trainer
-from t2t_multimodel.registry import PROBLEMS
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "your_own_data.md"
 TINY = (
@@ -30,15 +28,7 @@ num_shards = 1
 """
 
 
-@pytest.fixture(autouse=True)
-def leave_things_as_they_were(monkeypatch):
-    # The program hides the GPU from its own process.
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    before, path = set(PROBLEMS), list(sys.path)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
-    sys.path[:] = path
+pytestmark = pytest.mark.usefixtures("leave_the_environment")
 
 
 def write_moods(path):

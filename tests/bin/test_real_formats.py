@@ -7,10 +7,9 @@ import pytest
 
 from t2t_multimodel.bin.t2t_mm_datagen import main as datagen
 from t2t_multimodel.bin.t2t_mm_trainer import main as train
-from t2t_multimodel.data import imagenet_files
 from t2t_multimodel.registry import PROBLEM_GROUPS
-from tests.problems.pictures import SHARED, tar, write
-from tests.problems.test_real_pictures import FLOWER_SYNSETS, coco_tree, files_of
+from tests.problems.pictures import SHARED, write
+from tests.problems.test_real_pictures import coco_tree, imagenet_tree
 from tests.problems.test_speech import write_an4_as_wsj
 
 NUM_STEPS = 200
@@ -49,31 +48,15 @@ def lay_out_treebank(folder):
         shutil.copyfile(path, section / path.name)
 
 
-def lay_out_imagenet(folder):
-    """Flowers as the two official archives, a tar of tars and one of pictures."""
-    classes, validation, labels = {}, {}, []
-    for name, synset in FLOWER_SYNSETS.items():
-        files = files_of(SHARED / "flowers" / name, 110)
-        classes[f"{synset}.tar"] = tar(
-            {f"{synset}_{i}.JPEG": f.read_bytes() for i, f in enumerate(files[10:])}
-        )
-        for path in files[:10]:
-            labels.append(synset)
-            number = f"ILSVRC2012_val_{len(labels):08}.JPEG"
-            validation[number] = path.read_bytes()
-    target = folder / "imagenet"
-    write(target, {imagenet_files.TRAIN_TAR: tar(classes)})
-    write(target, {imagenet_files.VALIDATION_TAR: tar(validation)})
-    write(target, {imagenet_files.VALIDATION_LABELS: "\n".join(labels)})
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no {SHARED}")
 def test_the_eight_tasks_train_jointly_on_real_files_of_their_formats(tmp_path, capsys):
     sources, data, run = tmp_path / "sources", tmp_path / "data", tmp_path / "run"
     lay_out_translation(sources)
     lay_out_treebank(sources)
-    lay_out_imagenet(sources)
+    imagenet_tree(
+        sources / "imagenet", SHARED / "flowers", num_train=100, num_validation=10
+    )
     write_an4_as_wsj(sources / "wsj", 292)
     coco_tree(sources / "coco", SHARED / "coco_captions")
     chosen = ["--problems=multimodel8", f"--data_dir={data}"]

@@ -17,8 +17,8 @@ import tensorflow as tf
 from t2t_multimodel.bin.t2t_mm_trainer import main
 from t2t_multimodel.data import generate, manifest
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.registry import PROBLEMS
 from t2t_multimodel.training.checkpoint import checkpoint_path, checkpoint_steps
+from tests.registered_problems import new_ones_forgotten
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROBLEM_FILE = """
@@ -51,12 +51,7 @@ HPARAMS = (
 NUM_STEPS = 40
 
 
-@pytest.fixture(autouse=True)
-def forget_new_problems():
-    before = set(PROBLEMS)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
+pytestmark = pytest.mark.usefixtures("forget_new_problems")
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +89,13 @@ def flags(folder, output_dir):
 @pytest.fixture(scope="module")
 def with_data(folder):
     """The folder, after the trainer was told to generate the data itself."""
-    before = set(PROBLEMS)
     one_process = functools.partial(generate.generate, num_processes=1)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, new_ones_forgotten():
         patch.setattr(generate, "generate", one_process)
         status = main(
             [*flags(folder, folder / "no"), "--generate_data", "--schedule=evaluate"]
         )
     assert status == 2  # there is nothing to evaluate
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
     return folder
 
 

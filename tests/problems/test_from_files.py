@@ -13,7 +13,6 @@ from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
 from t2t_multimodel.problems.from_files import load_problem_file
 from t2t_multimodel.problems.problem import BadExample
-from t2t_multimodel.registry import PROBLEMS
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "your_own_data.md"
 
@@ -40,23 +39,7 @@ test = {from = "train", every = 3}
 """
 
 
-@pytest.fixture(autouse=True)
-def forget_new_problems():
-    before = set(PROBLEMS)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
-
-
-@pytest.fixture
-def load(tmp_path):
-    """Returns a function that writes a TOML file and loads it."""
-
-    def write(text):
-        (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
-        return load_problem_file(tmp_path / "mine.toml")
-
-    return write
+pytestmark = pytest.mark.usefixtures("forget_new_problems")
 
 
 @pytest.fixture
@@ -92,8 +75,8 @@ def examples(name, split):
     return list(make_problem(name).examples(split, tmp_dir=None, seed=0))
 
 
-def test_sentence_pairs(load, texts):
-    assert load(TEXT) == ["mine", "mine_rev"]
+def test_sentence_pairs(declare, texts):
+    assert declare(TEXT) == ["mine", "mine_rev"]
     problem = make_problem("mine")
     assert problem.inputs.space is SpaceId.ENGLISH_TOKENS
     assert problem.targets.vocabulary.file_name == "vocab.mine.300"
@@ -108,8 +91,8 @@ def test_sentence_pairs(load, texts):
     assert (first["targets"], first["inputs"]) == texts[0]
 
 
-def test_a_folder_of_images_a_class(load, pictures):
-    load(IMAGES)
+def test_a_folder_of_images_a_class(declare, pictures):
+    declare(IMAGES)
     problem = make_problem("image_mine")
     assert problem.targets.names == ("cat", "dog")
     assert (problem.inputs.height_px, problem.inputs.width_px) == (4, 6)
@@ -125,11 +108,11 @@ def test_a_folder_of_images_a_class(load, pictures):
     assert [e["targets"] for e in splits["dev"]] == [0, 1, 0, 1, 1]
 
 
-def test_both_kinds_become_batches(load, texts, pictures, tmp_path):
+def test_both_kinds_become_batches(declare, texts, pictures, tmp_path):
     from t2t_multimodel.data import manifest, pipeline
     from t2t_multimodel.data.generate import generate
 
-    load(TEXT + IMAGES)
+    declare(TEXT + IMAGES)
     problems = [make_problem(name) for name in ("mine", "image_mine")]
     data_dir = tmp_path / "data"
 
@@ -148,8 +131,8 @@ def test_both_kinds_become_batches(load, texts, pictures, tmp_path):
     assert sum("nothing to do" in line for line in run()) == 1
 
 
-def test_reading_a_file_again_is_no_clash(load, texts):
-    assert load(TEXT) == load(TEXT)
+def test_reading_a_file_again_is_no_clash(declare, texts):
+    assert declare(TEXT) == declare(TEXT)
 
 
 def edited(text, old, new):
@@ -187,9 +170,9 @@ def edited(text, old, new):
         ("[[problem]]", "[problem]", 2, "needs double brackets"),
     ],
 )
-def test_mistakes_in_text_pairs(load, texts, old, new, line, message):
+def test_mistakes_in_text_pairs(declare, texts, old, new, line, message):
     with pytest.raises(UserError, match=message) as caught:
-        load(edited(TEXT, old, new))
+        declare(edited(TEXT, old, new))
     assert re.search(rf"mine\.toml:{line}:|line {line},", str(caught.value))
 
 
@@ -209,9 +192,9 @@ def test_mistakes_in_text_pairs(load, texts, old, new, line, message):
         ("kind", 'augmentation = "flips"\nkind', 4, "did you mean 'flip'"),
     ],
 )
-def test_mistakes_in_image_folders(load, pictures, old, new, line, message):
+def test_mistakes_in_image_folders(declare, pictures, old, new, line, message):
     with pytest.raises(UserError, match=message) as caught:
-        load(edited(IMAGES, old, new))
+        declare(edited(IMAGES, old, new))
     assert f"mine.toml:{line}:" in str(caught.value)
 
 
@@ -223,8 +206,8 @@ def test_a_file_that_cannot_be_read(tmp_path):
         load_problem_file(tmp_path / "mine.toml")
 
 
-def test_mistakes_in_the_texts(load, texts, tmp_path):
-    load(TEXT)
+def test_mistakes_in_the_texts(declare, texts, tmp_path):
+    declare(TEXT)
     (tmp_path / "a.fr").write_text("une ligne\n")
     with pytest.raises(UserError, match="a.fr ends after line 1, .*a.en goes on"):
         examples("mine", "train")
@@ -239,8 +222,8 @@ def test_mistakes_in_the_texts(load, texts, tmp_path):
         examples("mine", "train")
 
 
-def test_a_compressed_text_that_is_cut_off_or_none(load, texts, tmp_path):
-    load(TEXT)
+def test_a_compressed_text_that_is_cut_off_or_none(declare, texts, tmp_path):
+    declare(TEXT)
     packed = tmp_path / "b.en.gz"
     packed.write_bytes(packed.read_bytes()[:-12])
     with pytest.raises(UserError, match="b.en.gz is cut off"):
@@ -259,8 +242,8 @@ def test_a_compressed_text_that_is_cut_off_or_none(load, texts, tmp_path):
         ("owl/1.png", b"x", "no class named 'owl'"),
     ],
 )
-def test_mistakes_in_the_pictures(load, pictures, name, data, message):
-    load(IMAGES)
+def test_mistakes_in_the_pictures(declare, pictures, name, data, message):
+    declare(IMAGES)
     (pictures / name).parent.mkdir(exist_ok=True)
     (pictures / name).write_bytes(data)
     problem = make_problem("image_mine")
@@ -270,12 +253,12 @@ def test_mistakes_in_the_pictures(load, pictures, name, data, message):
                 records.serialize(problem, example, {})
 
 
-def test_folders_without_pictures(load, tmp_path):
+def test_folders_without_pictures(declare, tmp_path):
     (tmp_path / "pictures").mkdir()
     with pytest.raises(UserError, match="pictures has no folders in it"):
-        load(IMAGES)
+        declare(IMAGES)
     (tmp_path / "pictures" / "cat").mkdir()
-    load(IMAGES)
+    declare(IMAGES)
     with pytest.raises(UserError, match="cat has no images in it"):
         examples("image_mine", "train")
 

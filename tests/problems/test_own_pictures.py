@@ -10,9 +10,7 @@ from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.from_files import load_problem_file
 from t2t_multimodel.problems.problem import BadExample
-from t2t_multimodel.registry import PROBLEMS
 from tests.problems.pictures import jpeg, png, raw, write
 
 CSV = """
@@ -47,14 +45,6 @@ num_shards = 2
 """
 
 
-@pytest.fixture(autouse=True)
-def forget_new_problems():
-    before = set(PROBLEMS)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
-
-
 @pytest.fixture
 def files(tmp_path):
     """Six pictures in two folders, a list of classes, and two lists of captions."""
@@ -76,10 +66,15 @@ def files(tmp_path):
     return tmp_path
 
 
-def load(files, text):
-    write(files, {"mine.toml": text})
-    [name] = load_problem_file(files / "mine.toml")
-    return make_problem(name)
+@pytest.fixture
+def load(declare):
+    """Returns a function that declares one problem over the files and returns it."""
+
+    def load_text(text):
+        [name] = declare(text)
+        return make_problem(name)
+
+    return load_text
 
 
 def examples(problem, split):
@@ -87,8 +82,8 @@ def examples(problem, split):
     return [e if isinstance(e, BadExample) else raw(e) for e in found]
 
 
-def test_classes_from_a_csv_file(files):
-    problem = load(files, CSV)
+def test_classes_from_a_csv_file(files, load):
+    problem = load(CSV)
     assert problem.targets.names == ("cat", "dog")
     dev, train = (examples(problem, split) for split in ("dev", "train"))
     assert [(e["inputs"], e["targets"]) for e in dev] == [(jpeg(0), 1), (jpeg(3), 0)]
@@ -105,10 +100,10 @@ def test_classes_from_a_csv_file(files):
         ("more/4.png", "expected a path and a label, got 'more/4.png' and ''"),
     ],
 )
-def test_rows_of_a_csv_file_that_are_none(files, row, reason):
+def test_rows_of_a_csv_file_that_are_none(files, load, row, reason):
     lines = (files / "labels.csv").read_text().splitlines()
     write(files, {"labels.csv": "\n".join([*lines[:5], row, *lines[6:]])})
-    problem = load(files, CSV + 'classes = ["cat", "dog"]')
+    problem = load(CSV + 'classes = ["cat", "dog"]')
     [bad] = [e for e in examples(problem, "train") if isinstance(e, BadExample)]
     assert bad.place == f"{files / 'labels.csv'}:6"
     assert bad.reason.startswith(reason)
@@ -123,15 +118,15 @@ def test_rows_of_a_csv_file_that_are_none(files, row, reason):
         (b"path,label\n\xff,dog", "labels.csv is not UTF-8"),
     ],
 )
-def test_what_is_no_list_of_classes(files, content, message):
+def test_what_is_no_list_of_classes(files, load, content, message):
     write(files, {"labels.csv": content})
     with pytest.raises(UserError, match=message):
-        load(files, CSV)
+        load(CSV)
 
 
 @pytest.mark.parametrize("text", [COCO, TSV], ids=["coco", "tsv"])
-def test_captions_are_held_out_by_the_picture(files, text):
-    problem = load(files, text)
+def test_captions_are_held_out_by_the_picture(files, load, text):
+    problem = load(text)
     found = {s: examples(problem, s) for s in ("dev", "train")}
     texts = {s: [e["targets"] for e in split] for s, split in found.items()}
     assert texts["dev"] == [f"Number {i}, {k}." for i in (0, 3) for k in (0, 1)]
@@ -145,9 +140,9 @@ def test_captions_are_held_out_by_the_picture(files, text):
     assert problem.decode_metrics == ("bleu", "caption_bleu4", "cider_d")
 
 
-def test_the_language_of_captions(files):
-    assert load(files, TSV).targets.space is SpaceId.GERMAN_TOKENS
-    assert load(files, COCO).targets.space is SpaceId.ENGLISH_TOKENS
+def test_the_language_of_captions(files, load):
+    assert load(TSV).targets.space is SpaceId.GERMAN_TOKENS
+    assert load(COCO).targets.space is SpaceId.ENGLISH_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -160,10 +155,10 @@ def test_the_language_of_captions(files):
         ('"bytes"', "8192", "vocabulary = 8192"),
     ],
 )
-def test_mistakes_in_the_declaration(files, old, new, message):
+def test_mistakes_in_the_declaration(files, load, old, new, message):
     assert old in COCO
     with pytest.raises(UserError, match=message) as caught:
-        load(files, COCO.replace(old, new))
+        load(COCO.replace(old, new))
     assert re.search(r"mine\.toml:\d+:", str(caught.value))
 
 
@@ -175,10 +170,10 @@ def shards_of(problem, files, **options):
     return "\n".join(said)
 
 
-def test_a_picture_that_is_cut_off_is_refused_or_skipped(files):
+def test_a_picture_that_is_cut_off_is_refused_or_skipped(files, load):
     path = files / "photos" / "1.jpg"
     path.write_bytes(jpeg(1)[:-40])
-    problem = load(files, TSV)
+    problem = load(TSV)
     with pytest.raises(UserError) as caught:
         shards_of(problem, files)
     assert f"{files / 'captions.tsv'}:2 ({path}), caption " in str(caught.value)
@@ -192,9 +187,9 @@ def test_a_picture_that_is_cut_off_is_refused_or_skipped(files):
     assert sum(len(batch["inputs"]) for batch in train) == 6
 
 
-def test_data_is_made_again_when_a_picture_changes(files):
+def test_data_is_made_again_when_a_picture_changes(files, load):
     for text in (CSV, COCO):
-        problem = load(files, text)
+        problem = load(text)
         shards_of(problem, files)
         assert "nothing to do" in shards_of(problem, files)
         write(files, {"more/5.png": png(77)})

@@ -43,22 +43,39 @@ def files_of(folder, count):
     return sorted(path for path in folder.iterdir() if path.is_file())[:count]
 
 
-def test_flowers_as_imagenets_tars(tmp_path):
-    folder = corpus("flowers")
+def imagenet_tree(folder, source, *, num_train, num_validation):
+    """Packs flowers as ImageNet's archives; returns the synsets of the validation.
+
+    One archive is a tar of tars, a class each, the other one of pictures.
+
+    Args:
+        folder: Where to.
+        source: A folder a class.
+        num_train: Pictures of a class to train with.
+        num_validation: Pictures of a class for validation, others than those.
+    """
     classes, validation, labels = {}, {}, []
     for name, synset in FLOWER_SYNSETS.items():
-        files = files_of(folder / name, 12)
+        files = files_of(source / name, num_validation + num_train)
+        train = enumerate(files[num_validation:])
         classes[f"{synset}.tar"] = tar(
-            {f"{synset}_{i}.JPEG": f.read_bytes() for i, f in enumerate(files[2:])}
+            {f"{synset}_{i}.JPEG": path.read_bytes() for i, path in train}
         )
-        for path in files[:2]:
+        for path in files[:num_validation]:
             labels.append(synset)
             number = f"ILSVRC2012_val_{len(labels):08}.JPEG"
             validation[number] = path.read_bytes()
-    target = tmp_path / "imagenet"
-    write(target, {imagenet_files.TRAIN_TAR: tar(classes)})
-    write(target, {imagenet_files.VALIDATION_TAR: tar(validation)})
-    write(target, {imagenet_files.VALIDATION_LABELS: "\n".join(labels)})
+    write(folder, {imagenet_files.TRAIN_TAR: tar(classes)})
+    write(folder, {imagenet_files.VALIDATION_TAR: tar(validation)})
+    write(folder, {imagenet_files.VALIDATION_LABELS: "\n".join(labels)})
+    return labels
+
+
+def test_flowers_as_imagenets_tars(tmp_path):
+    folder = corpus("flowers")
+    labels = imagenet_tree(
+        tmp_path / "imagenet", folder, num_train=10, num_validation=2
+    )
     problem = make_problem("image_imagenet")
     data_dir = made(problem, tmp_path, {"train": 3, "dev": 1})
     [batch] = eval_dataset(

@@ -9,9 +9,7 @@ import pytest
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.from_files import load_problem_file
 from t2t_multimodel.problems.problem import BadExample
-from t2t_multimodel.registry import PROBLEMS
 from tests.data import sound_bytes
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
@@ -35,16 +33,8 @@ SOUNDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def forget_new_problems():
-    before = set(PROBLEMS)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
-
-
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path, declare):
     """Returns a function that declares sounds and returns the problem."""
     for name, data in SOUNDS.items():
         path = tmp_path / "clips" / name
@@ -53,8 +43,7 @@ def load(tmp_path):
     write(tmp_path / "lists/train.tsv", "a.wav\tone\nb\tTwo\ndeep/c.wav\tthree\n")
 
     def load_text(text=SPEECH):
-        (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
-        load_problem_file(tmp_path / "mine.toml")
+        declare(text)
         return make_problem("audio_mine")
 
     return load_text
@@ -247,7 +236,7 @@ def test_a_column_that_is_not_there_is_told(load):
         examples(problem)
 
 
-def test_the_examples_of_the_documentation_are_read(tmp_path):
+def test_the_examples_of_the_documentation_are_read(tmp_path, declare):
     blocks = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.S)
     blocks = [block for block in blocks if 'kind = "speech"' in block]
     assert len(blocks) == 3
@@ -265,8 +254,7 @@ def test_the_examples_of_the_documentation_are_read(tmp_path):
         write(tmp_path / f"an4/etc/an4_{part}.transcription", lines)
     words = []
     for block in blocks:
-        write(tmp_path / "mine.toml", block)
-        [name] = load_problem_file(tmp_path / "mine.toml")
+        [name] = declare(block)
         problem = make_problem(name)
         for split in problem.num_shards:
             words.append([heard(e)[2] for e in examples(problem, split)])

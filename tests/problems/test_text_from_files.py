@@ -6,9 +6,7 @@ import pytest
 
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.from_files import load_problem_file
 from t2t_multimodel.problems.problem import BadExample
-from t2t_multimodel.registry import PROBLEMS
 
 PAIRS = """
 [[problem]]
@@ -44,16 +42,8 @@ test = ["moods/glad.txt", "moods/sad.txt.gz"]
 """
 
 
-@pytest.fixture(autouse=True)
-def forget_new_problems():
-    before = set(PROBLEMS)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
-
-
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path, declare):
     """Returns a function that writes files and a TOML file, and loads that."""
 
     def write(toml, files):
@@ -62,8 +52,7 @@ def load(tmp_path):
             path.parent.mkdir(exist_ok=True)
             data = text.encode()
             path.write_bytes(gzip.compress(data) if name.endswith("gz") else data)
-        (tmp_path / "mine.toml").write_text(toml, encoding="utf-8")
-        [name] = load_problem_file(tmp_path / "mine.toml")
+        [name] = declare(toml)
         return make_problem(name)
 
     return write

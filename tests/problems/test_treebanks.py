@@ -11,9 +11,7 @@ from t2t_multimodel.data.treebank import normalised_trees, treebank_files
 from t2t_multimodel.data.trees import linearise, unlinearise
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.from_files import load_problem_file
 from t2t_multimodel.problems.problem import BadExample
-from t2t_multimodel.registry import PROBLEMS
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "your_own_data.md"
@@ -29,16 +27,8 @@ test = ["test.txt"]
 """
 
 
-@pytest.fixture(autouse=True)
-def forget_new_problems():
-    before = set(PROBLEMS)
-    yield
-    for name in set(PROBLEMS) - before:
-        PROBLEMS.remove(name)
-
-
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path, declare):
     """Returns a function that writes a TOML file beside some treebank files."""
     (tmp_path / "bank" / "more").mkdir(parents=True)
     tree = "( (S (NP-SBJ (NNP T{}) )\n     (VP (VBZ is) )))\n"
@@ -46,12 +36,7 @@ def load(tmp_path):
         (tmp_path / "bank" / name).write_text("".join(map(tree.format, numbers)))
     (tmp_path / "bank" / "README.txt").write_text("Nine trees.")
     (tmp_path / "test.txt").write_text(tree.format("x"))
-
-    def write(text):
-        (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
-        return load_problem_file(tmp_path / "mine.toml")
-
-    return write
+    return declare
 
 
 def inputs(problem, split):
