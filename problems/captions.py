@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from t2t_multimodel.data import caption_files
 from t2t_multimodel.data.caption_files import CaptionedPicture
 from t2t_multimodel.data.features import TOKENS_8K, Image, Text
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.tfds_corpus import TfdsCorpus
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.images import not_there
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample, Source
+from t2t_multimodel.problems.problem import Problem, Source
 from t2t_multimodel.registry import register_problem
 
 CAPTION_METRICS = ("bleu", "caption_bleu4", "cider_d")

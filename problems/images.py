@@ -11,9 +11,10 @@ import numpy as np
 from t2t_multimodel.data import imagenet_files, pixel_files
 from t2t_multimodel.data.features import ClassLabel, Image
 from t2t_multimodel.data.imagenet_files import Picture
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.tfds_corpus import TfdsCorpus
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample, Source
+from t2t_multimodel.problems.problem import Problem, Source
 from t2t_multimodel.registry import register_problem
 
 _IMAGENET_LICENCE = (

@@ -5,15 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from t2t_multimodel.data import treebank
 from t2t_multimodel.data.features import TOKENS_8K, Text
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import (
-    SPLITS,
-    BadExample,
-    Problem,
-    RawExample,
-    Source,
-)
+from t2t_multimodel.problems.problem import SPLITS, Problem, Source
 from t2t_multimodel.registry import register_problem
 
 FOLDER = "treebank_3"

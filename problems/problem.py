@@ -7,10 +7,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from t2t_multimodel.data.features import Feature, Text, Vocabulary
-from t2t_multimodel.data.raw_example import BadExample as BadExample
-from t2t_multimodel.data.raw_example import LazyExample as LazyExample
-from t2t_multimodel.data.raw_example import RawExample as RawExample
-from t2t_multimodel.data.raw_example import materialise as materialise
+from t2t_multimodel.data.raw_example import BadExample, RawExample, materialise
 from t2t_multimodel.data.spaces import PARSE_SPACES
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.registry import PROBLEMS

@@ -11,12 +11,13 @@ import numpy as np
 
 from t2t_multimodel.data import sound_files, sphere, transcripts
 from t2t_multimodel.data.features import BYTES, TOKENS_8K, Audio, Text
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.tfds_corpus import TfdsCorpus
 from t2t_multimodel.data.transcripts import Utterance
 from t2t_multimodel.data.wsj_corpus import WsjCorpus
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample, Source
+from t2t_multimodel.problems.problem import Problem, Source
 from t2t_multimodel.registry import register_problem
 
 BATCH_SIZE_MULTIPLIER = 512

@@ -12,15 +12,10 @@ from t2t_multimodel.data import (
     tfds_corpus,
 )
 from t2t_multimodel.data.features import TOKENS_8K, Text
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import (
-    BadExample,
-    Problem,
-    RawExample,
-    Source,
-    register_reversed,
-)
+from t2t_multimodel.problems.problem import Problem, Source, register_reversed
 from t2t_multimodel.registry import register_problem
 
 _ENGLISH = Text(space=SpaceId.ENGLISH_TOKENS, vocabulary=TOKENS_8K)

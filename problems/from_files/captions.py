@@ -7,6 +7,7 @@ from t2t_multimodel.data import caption_files, image_files
 from t2t_multimodel.data.caption_files import CaptionedPicture
 from t2t_multimodel.data.features import Image, Text
 from t2t_multimodel.data.plain_files import Part
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.problems.captions import CAPTION_METRICS
@@ -23,7 +24,6 @@ from t2t_multimodel.problems.from_files.images import (
     PICTURE_KEYS,
     picture_of,
 )
-from t2t_multimodel.problems.problem import BadExample, RawExample
 
 _Listed = CaptionedPicture | BadExample
 # A list of captions, and the folders of its pictures, if it does not tell them.

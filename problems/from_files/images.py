@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from t2t_multimodel.data import image_files, plain_files
 from t2t_multimodel.data.features import AUGMENTATIONS, ClassLabel, Image
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.errors import unknown
 from t2t_multimodel.problems.from_files.declaration import (
@@ -13,7 +14,6 @@ from t2t_multimodel.problems.from_files.declaration import (
     paths_of,
     splits_of,
 )
-from t2t_multimodel.problems.problem import BadExample, RawExample
 
 BATCH_SIZE_MULTIPLIER = 256
 """T2T's of ImageNet and COCO."""

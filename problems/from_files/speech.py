@@ -7,6 +7,7 @@ from t2t_multimodel.data import transcripts
 from t2t_multimodel.data.features import Audio, Text
 from t2t_multimodel.data.image_files import state_of_files
 from t2t_multimodel.data.plain_files import Part
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.text_rows import TABLE_SUFFIXES, suffix_of
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.data.transcripts import Utterance
@@ -21,7 +22,6 @@ from t2t_multimodel.problems.from_files.declaration import (
     splits_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import BadExample, RawExample
 from t2t_multimodel.problems.speech import BATCH_SIZE_MULTIPLIER, raw_example
 
 

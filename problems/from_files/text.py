@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from t2t_multimodel.data.features import Text
 from t2t_multimodel.data.parallel_text import ParallelText
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.problems.from_files.declaration import (
     DeclaredProblem,
@@ -16,7 +17,6 @@ from t2t_multimodel.problems.from_files.declaration import (
     table_paths_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import BadExample, RawExample
 
 
 class TextPairs(DeclaredProblem):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from t2t_multimodel.data import text_rows
 from t2t_multimodel.data.features import ClassLabel, Text
 from t2t_multimodel.data.plain_files import Part
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.text_rows import TextRow
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.errors import UserError, unknown
@@ -21,7 +22,6 @@ from t2t_multimodel.problems.from_files.declaration import (
     table_paths_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import BadExample, RawExample
 
 
 @dataclasses.dataclass(frozen=True)

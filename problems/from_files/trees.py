@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from t2t_multimodel.data import treebank
 from t2t_multimodel.data.features import Text
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.spaces import PARSE_SPACES, SpaceId
 from t2t_multimodel.data.toml_file import TomlTable
 from t2t_multimodel.problems.from_files.declaration import (
@@ -15,7 +16,6 @@ from t2t_multimodel.problems.from_files.declaration import (
     splits_of,
     vocabulary_of,
 )
-from t2t_multimodel.problems.problem import BadExample, RawExample
 
 
 class Trees(DeclaredProblem):

@@ -7,15 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from t2t_multimodel.data.features import Audio, ClassLabel, Image, Text, Vocabulary
+from t2t_multimodel.data.raw_example import LazyExample, RawExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.problems.miniature import captions, rendering, speech, world
 from t2t_multimodel.problems.miniature.scene import SIZE_PX
-from t2t_multimodel.problems.problem import (
-    LazyExample,
-    Problem,
-    RawExample,
-    register_reversed,
-)
+from t2t_multimodel.problems.problem import Problem, register_reversed
 from t2t_multimodel.registry import PROBLEM_GROUPS, register_problem
 
 NUM_SENTENCES = {"train": 12_000, "dev": 500, "test": 500}

@@ -14,14 +14,10 @@ import tensorflow as tf
 
 from t2t_multimodel.data import audio_features, augmentation, wav_bytes
 from t2t_multimodel.data.features import Audio, Feature, Image
+from t2t_multimodel.data.raw_example import BadExample, RawExample, materialise
 from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import (
-    BadExample,
-    Problem,
-    RawExample,
-    materialise,
-)
+from t2t_multimodel.problems.problem import Problem
 
 SIDES = ("inputs", "targets")
 _LABEL_KEY = "image/class/label"

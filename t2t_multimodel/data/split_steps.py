@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from t2t_multimodel.data import quiet_tensorflow, shards, vocabularies
+from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.skipped import SkippedExample
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import BadExample, Problem, RawExample
+from t2t_multimodel.problems.problem import Problem
 
 _SECONDS_BETWEEN_REPORTS = 0.25
 # A kill loses what was dealt since the pieces were last closed. Later on they are

@@ -10,11 +10,12 @@ from typing import Any
 from t2t_multimodel.data import manifest, vocabularies
 from t2t_multimodel.data.feature_json import feature_from_json, feature_to_json
 from t2t_multimodel.data.features import Vocabulary
+from t2t_multimodel.data.raw_example import RawExample
 from t2t_multimodel.data.text_encoder import TextEncoder
 from t2t_multimodel.errors import UserError, unknown
 from t2t_multimodel.hparams.base import HParams
 from t2t_multimodel.models.problem_spec import ProblemSpec
-from t2t_multimodel.problems.problem import Problem, RawExample
+from t2t_multimodel.problems.problem import Problem
 
 HPARAMS_FILE = "hparams.json"
 PROBLEMS_FILE = "problems.json"

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from t2t_multimodel.data import caption_files
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import BadExample
 
 COCO = {
     "images": [

@@ -29,7 +29,8 @@ MODULE = """
     from t2t_multimodel.data.features import BYTES, Text
     from t2t_multimodel.data.spaces import SpaceId
     from t2t_multimodel.errors import UserError
-    from t2t_multimodel.problems.problem import BadExample, Problem
+    from t2t_multimodel.data.raw_example import BadExample
+    from t2t_multimodel.problems.problem import Problem
     from t2t_multimodel.registry import register_problem
 
     HERE = pathlib.Path(__file__).parent

@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 from t2t_multimodel.data import audio_features, records
+from t2t_multimodel.data.raw_example import BadExample, LazyExample
 from t2t_multimodel.data.text_encoder import ByteTextEncoder
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import BadExample, LazyExample, ReversedProblem
+from t2t_multimodel.problems.problem import ReversedProblem
 
 KINDS = ("bytes", "image", "spectrogram", "waveform", "label")
 ENCODERS = {"inputs": ByteTextEncoder(), "targets": ByteTextEncoder()}

@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.treebank import (
     count_trees,
     normalise,
@@ -14,7 +15,6 @@ from t2t_multimodel.data.treebank import (
 )
 from t2t_multimodel.data.trees import linearise, parse_brackets, unlinearise
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import BadExample
 
 # As Treebank-3 lays its combined files out.
 MRG = """

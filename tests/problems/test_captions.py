@@ -7,10 +7,10 @@ import pytest
 from t2t_multimodel.data import records
 from t2t_multimodel.data.generate import generate
 from t2t_multimodel.data.pipeline import eval_dataset
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.tfds_corpus import TfdsCorpus
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.problem import BadExample
 from tests.problems.pictures import jpeg, raw, write
 
 NAME = "image_ms_coco_tokens8k"

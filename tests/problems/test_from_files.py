@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from t2t_multimodel.data import records
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
 from t2t_multimodel.problems.from_files import load_problem_file
-from t2t_multimodel.problems.problem import BadExample
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "your_own_data.md"
 

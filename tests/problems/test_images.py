@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from t2t_multimodel.data import imagenet_files, records
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.tfds_corpus import TfdsCorpus
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.problem import BadExample
 from tests.problems.pictures import jpeg, png, raw, tar, write
 
 SYNSETS = list(imagenet_files.synsets())

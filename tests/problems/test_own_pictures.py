@@ -7,10 +7,10 @@ import pytest
 
 from t2t_multimodel.data.generate import generate
 from t2t_multimodel.data.pipeline import eval_dataset
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.problem import BadExample
 from tests.problems.pictures import jpeg, png, raw, write
 
 CSV = """

@@ -4,10 +4,10 @@ import gzip
 
 import pytest
 
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.problem import BadExample
 
 TREE = "( (S (NP-SBJ (NNP Section{}) ) (VP (VBZ counts) (S (-NONE- *) ))) )\n"
 

@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.problem import BadExample
 from tests.data import sound_bytes
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"

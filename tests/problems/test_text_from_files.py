@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.problem import BadExample
 
 PAIRS = """
 [[problem]]

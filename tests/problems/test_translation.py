@@ -6,10 +6,10 @@ import pathlib
 import pytest
 
 from t2t_multimodel.data import tfds_corpus
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.problem import BadExample
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
 NAMES = ("translate_ende_wmt8k", "translate_enfr_wmt8k", "translate_frde_wmt8k")

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
+from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.tree_repair import legal_tree
 from t2t_multimodel.data.treebank import normalised_trees, treebank_files
 from t2t_multimodel.data.trees import linearise, unlinearise
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems import make_problem
-from t2t_multimodel.problems.problem import BadExample
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "your_own_data.md"
