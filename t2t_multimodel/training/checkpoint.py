@@ -1,42 +1,40 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped.
 
-A checkpoint is a directory `model.ckpt-<step>` in the output directory:
-
-* `variables.*`: weights and optimizer slots, each under its path, in TensorFlow's
-  checkpoint format (`tf.train.load_checkpoint` reads it);
-* `data-<problem>.*`: the position in that problem's data;
-* `checkpoint.json`: step, names and shapes of the variables, and the states of the
-  objects that live on the host.
-
-It is written under another name and renamed when all of it is on the disk, so a
-directory of that name is always whole.
-
-Variables go by path and not by position or by attribute: more problems never shift
-them, and none is missed (`tf.train.Checkpoint` silently misses Keras layers that are
-in a list).
+A checkpoint is a folder `model.ckpt-<step>` in the output directory, with the files
+that `checkpoint_files` names. It is written while training goes on, under another
+name, and gets its own when all of it is on the disk (`staging`): a folder of that name
+is always whole, unless something damages it later. Check sums show that, and then the
+one before it is used.
 """
 
+import concurrent.futures
+import dataclasses
+import functools
 import json
 import os
 import pathlib
-import re
-import shutil
-import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from t2t_multimodel.data import disk
+from t2t_multimodel.data.batch_plan import redeal
 from t2t_multimodel.errors import UserError
+from t2t_multimodel.training import checkpoint_files as files
+from t2t_multimodel.training.checkpoint_directory import (
+    checkpoint_path,
+    checkpoint_steps,
+    is_checkpoint_name,
+    last_good,
+    newest_whole,
+    put_aside,
+    read_description,
+    remove_old,
+)
 from t2t_multimodel.training.optimizer import Adam, variables_by_path
-
-_NAME = re.compile(r"model\.ckpt-(\d+)")
-_PARTIAL = ".partial"
-_WEIGHTS = "weights"  # first part of the names of variables
-_SLOTS = "optimizer"
-_FORMAT_VERSION = 1
-_NAMED_AT_MOST = 5  # differences told in an error
+from t2t_multimodel.training.staging import Staging, clear_unfinished
 
 
 class Stateful(Protocol):
@@ -49,24 +47,52 @@ class Stateful(Protocol):
         """Takes what `get_state` returned."""
 
 
+class Readers(Protocol):
+    """Those who share the data of a problem: a `train_reader.ReaderGroup`."""
+
+    @property
+    def count(self) -> int:
+        """Readers in the whole run."""
+
+    @property
+    def own(self) -> Mapping[int, Stateful]:
+        """Those of this process, by their number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Snapshot:
+    """What is to be written, as it was when `save` was called."""
+
+    step: int
+    description: str
+    tensors: Mapping[str, tf.Tensor]  # name to value; none but the chief's
+    reader_states: Mapping[str, str]  # file name to content
+
+
 class Checkpoints:
     """Saves and restores the state of a run.
 
-    With several workers each one makes a `Checkpoints` of the iterators that it owns,
-    and all call `save` at the same step; variables and states are equal on all, so
-    the chief's are written. As positions are stored by problem, a run may go on with
-    another number of workers.
+    With several workers each makes one, and all call `save` at the same step. Weights
+    and states are equal on all, so that the chief's are written; of the readers, each
+    writes its own. A run may go on with another number of readers: what they had not
+    given out yet is dealt anew. The workers share the output directory.
+
+    The chief's must be made before another worker calls `save`, since it clears away
+    what a run that was killed has left.
 
     Args:
         directory: The output directory; made if it is not there.
         model: The built model; all its weights are kept.
         optimizer: `Adam`; its slots and counts are kept.
-        iterators: Problem name to `tf.data` iterator.
+        readers: Problem name to those who read its data.
         states: Name to another object with a state on the host.
-        keep_max: Checkpoints to keep, the newest; 0 means all.
-        is_chief: Whether this worker writes variables and tidies up.
-        barrier: Called in `save` when this worker's files are on the disk; returns
-            when that is so on all workers.
+        keep_max: Checkpoints to keep, the newest whole ones; 0 means all.
+        worker: Number of this process; 0 is the chief.
+        num_workers: Processes of the run.
+        background: Whether `save` returns before all is written.
+
+    Raises:
+        UserError: If the directory cannot be made or written.
     """
 
     def __init__(
@@ -75,77 +101,105 @@ class Checkpoints:
         *,
         model: Any,
         optimizer: Adam,
-        iterators: Mapping[str, Any] | None = None,
+        readers: Mapping[str, Readers] | None = None,
         states: Mapping[str, Stateful] | None = None,
         keep_max: int = 20,
-        is_chief: bool = True,
-        barrier: Callable[[], None] = lambda: None,
+        worker: int = 0,
+        num_workers: int = 1,
+        background: bool = True,
+        iterators: Mapping[str, Any] | None = None,
     ) -> None:
         self.directory = pathlib.Path(directory)
         self.keep_max = keep_max
-        self.is_chief = is_chief
-        self._variables = _named(_WEIGHTS, variables_by_path(model.weights))
-        self._variables |= _named(_SLOTS, optimizer.slots)
+        self._worker = worker
+        self._num_workers = num_workers
+        self._background = background and not iterators
+        self._variables = files.named(files.WEIGHTS, variables_by_path(model.weights))
+        self._variables |= files.named(files.SLOTS, optimizer.slots)
         self._states: dict[str, Stateful] = {"optimizer": optimizer, **(states or {})}
+        self._readers = dict(readers or {})
         self._iterators = {
             name: tf.train.Checkpoint(iterator=iterator)
             for name, iterator in (iterators or {}).items()
         }
-        self._barrier = barrier
         self._last_step: int | None = None  # saved or restored
-        if is_chief:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            # What a run that was killed had begun to write or to remove.
-            for partial in self.directory.glob(f"model.ckpt-*{_PARTIAL}"):
-                shutil.rmtree(partial)
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._writing: concurrent.futures.Future[None] | None = None
+        if self._is_chief:
+            with disk.writing(self.directory):
+                self.directory.mkdir(parents=True, exist_ok=True)
+            clear_unfinished(self.directory, "model.ckpt-*")
+
+    @property
+    def _is_chief(self) -> bool:
+        return self._worker == 0
 
     def save(self, step: int) -> pathlib.Path:
         """Writes a checkpoint, unless the step was just saved or restored.
+
+        What is written is the state at the call; it may change when this returns.
+        Waits first until the last checkpoint is written.
 
         Args:
             step: Updates done.
 
         Returns:
-            Its directory.
+            Its folder; it is there, and whole, after `wait`.
+
+        Raises:
+            UserError: If the last one could not be written, or this one without
+                `background`.
         """
+        self.wait()
         final = checkpoint_path(self.directory, step)
         if step == self._last_step:
             return final
-        partial = final.with_name(final.name + _PARTIAL)
-        partial.mkdir(parents=True, exist_ok=True)
-        for name, iterator in self._iterators.items():
-            file = _data_file(name)
-            iterator.write(str(partial / file))
-            _sync_all(partial, f"{file}.")
-        if self.is_chief:
-            _write_variables(partial, self._variables)
-            (partial / "checkpoint.json").write_text(self._description(step))
-            _sync_all(partial, "variables.")
-            _sync_all(partial, "checkpoint.")
-        self._barrier()
-        if self.is_chief:
-            _sync(partial)
-            if final.exists():  # of a run that went on from an earlier step
-                _remove(final)
-            os.rename(partial, final)
-            _sync(self.directory)
-            steps = checkpoint_steps(self.directory)
-            for old in steps[: -self.keep_max] if self.keep_max else []:
-                _remove(checkpoint_path(self.directory, old))
+        if self._iterators:
+            self._write_iterators(final)
+        self._writing = self._thread.submit(self._write, self._snapshot(step))
         self._last_step = step
+        if not self._background:
+            self.wait()
         return final
 
+    def wait(self) -> None:
+        """Returns when what `save` began is written, by this worker at least.
+
+        Raises:
+            UserError: If it could not be written; nothing of it is left.
+        """
+        if self._writing is None:
+            return
+        concurrent.futures.wait([self._writing])  # Ctrl-C may end this
+        writing, self._writing = self._writing, None
+        if writing.exception() is not None:
+            self._last_step = None
+        writing.result()
+
+    def raise_failure(self) -> None:
+        """Raises what `wait` would raise, if that is known; returns at once."""
+        if self._writing is not None and self._writing.done():
+            self.wait()
+
     def restore_latest(self, *, strict: bool = True) -> int:
-        """Brings back the newest checkpoint; see `restore`.
+        """Brings back the newest whole checkpoint; see `restore`.
+
+        Those that turn out damaged are warned of, and put aside by the chief under
+        the name `model.ckpt-<step>.damaged`.
 
         Returns:
             Its step; 0 if there is none, and then nothing is changed.
+
+        Raises:
+            UserError: If there are checkpoints, and all of them are damaged.
         """
-        step = self.latest_step()
-        if step is None:
-            return 0
-        self.restore(step, strict=strict)
-        return step
+        step, damaged = newest_whole(
+            self.directory, functools.partial(self.restore, strict=strict)
+        )
+        if self._is_chief:
+            for bad in damaged:
+                put_aside(self.directory, bad)
+        return step or 0
 
     def restore(self, step: int, *, strict: bool = True) -> None:
         """Brings back the state of a step.
@@ -160,60 +214,96 @@ class Checkpoints:
         Raises:
             UserError: If that checkpoint is not there, or holds other variables; the
                 message names them.
+            DamagedError: If a file of it is damaged.
         """
         path = checkpoint_path(self.directory, step)
-        description = _read_description(path)
-        _check(path, description["variables"], self._variables, strict=strict)
+        description = read_description(path)
         stored = description["variables"]
-        _read_variables(path, {n: v for n, v in self._variables.items() if n in stored})
+        files.check_variables(path, stored, self._variables, strict=strict)
+        lacking = [n for n in self._readers if n not in description["readers"]]
+        if strict and lacking:
+            raise UserError(
+                f"{path} has no position in the data of {lacking[0]!r}; it was trained "
+                "without that problem"
+            )
+        present = {n: v for n, v in self._variables.items() if n in stored}
+        files.read_variables(path, present)
         for name, owner in self._states.items():
             if name in description["states"]:
                 owner.set_state(description["states"][name])
-        for name, iterator in self._iterators.items():
-            file = path / _data_file(name)
-            if file.with_name(f"{file.name}.index").exists():
-                iterator.read(str(file)).assert_consumed()
-            elif strict:
-                raise UserError(
-                    f"{path} has no position in the data of {name!r}; it was trained "
-                    "without that problem"
+        for name, group in self._readers.items():
+            if name in description["readers"]:
+                count = description["readers"][name]
+                states = redeal(
+                    files.read_reader_states(path, name, count), group.count
                 )
+                for index, reader in group.own.items():
+                    reader.set_state(states[index])
+        for name, iterator in self._iterators.items():
+            iterator.read(str(path / f"data-{name}")).assert_consumed()
         self._last_step = step
 
     def latest_step(self) -> int | None:
-        """Returns the step of the newest checkpoint, `None` if there is none."""
+        """Returns the step of the newest checkpoint on the disk, `None` if none is."""
         steps = checkpoint_steps(self.directory)
         return steps[-1] if steps else None
 
-    def _description(self, step: int) -> str:
-        description = {
-            "format_version": _FORMAT_VERSION,
-            "step": step,
-            "variables": {n: v.shape.as_list() for n, v in self._variables.items()},
-            "states": {n: state.get_state() for n, state in self._states.items()},
+    def _snapshot(self, step: int) -> _Snapshot:
+        reader_states = {
+            files.reader_file(name, index, group.count): json.dumps(reader.get_state())
+            for name, group in self._readers.items()
+            for index, reader in group.own.items()
         }
-        return json.dumps(description) + "\n"
+        if not self._is_chief:
+            return _Snapshot(step, "", {}, reader_states)
+        description = files.describe(
+            step,
+            self._variables,
+            {name: owner.get_state() for name, owner in self._states.items()},
+            {name: group.count for name, group in self._readers.items()},
+        )
+        # In a processor's memory this copies nothing: an update in place of a variable
+        # that somebody has read makes it a new copy.
+        with tf.device("CPU:0"):
+            tensors = {name: tf.identity(v) for name, v in self._variables.items()}
+        return _Snapshot(step, description, tensors, reader_states)
 
+    def _write(self, snapshot: _Snapshot) -> None:
+        """Writes this worker's part; the chief then commits. Runs in the thread."""
+        final = checkpoint_path(self.directory, snapshot.step)
+        try:
+            staging = Staging(final, self._worker, self._num_workers)
+            try:
+                for name, content in snapshot.reader_states.items():
+                    staging.write(name, content)
+                for file in staging.directory.glob("data-*"):
+                    staging.add(file.name)
+                if self._is_chief:
+                    files.write_variables(
+                        staging, snapshot.description, snapshot.tensors
+                    )
+                staging.finish_part()
+                if self._is_chief:
+                    staging.commit()
+            except Exception:
+                staging.discard()
+                raise
+            if self._is_chief:
+                remove_old(self.directory, self.keep_max, snapshot.step)
+        except UserError as error:
+            raise UserError(f"{error}; {last_good(self.directory)}") from error
 
-def checkpoint_path(directory: str | os.PathLike, step: int) -> pathlib.Path:
-    """Returns where the checkpoint of a step is."""
-    return pathlib.Path(directory) / f"model.ckpt-{step}"
-
-
-def checkpoint_steps(directory: str | os.PathLike) -> list[int]:
-    """Returns the steps of the checkpoints in an output directory, rising."""
-    directory = pathlib.Path(directory)
-    if not directory.is_dir():
-        return []
-    names = [_NAME.fullmatch(path.name) for path in directory.iterdir()]
-    return sorted(int(name[1]) for name in names if name)
+    def _write_iterators(self, final: pathlib.Path) -> None:
+        directory = Staging(final).directory
+        for name, iterator in self._iterators.items():
+            iterator.write(str(directory / f"data-{name}"))
 
 
 def load_weights(path: str | os.PathLike, model: Any) -> int:
     """Reads the weights of a model, and nothing else of a checkpoint.
 
     Args:
-        path: A checkpoint, or an output directory, whose latest one is taken.
+        path: A checkpoint, or an output directory, whose newest whole one is taken.
         model: A built Keras model. The checkpoint may hold more than it has, as one
             of a run with more problems does.
 
@@ -222,22 +312,28 @@ def load_weights(path: str | os.PathLike, model: Any) -> int:
 
     Raises:
         UserError: If there is no checkpoint, or it lacks a weight of the model or
-            has it in another shape.
+            has it in another shape, or the one that was named is damaged.
     """
     path = pathlib.Path(path)
-    if not (path / "checkpoint.json").exists():
-        steps = checkpoint_steps(path)
-        if not steps:
-            raise UserError(
-                f"{path} is no checkpoint, and there is none in it; give the "
-                "--output_dir of a trained run, or one of its model.ckpt-<step>"
-            )
-        path = checkpoint_path(path, steps[-1])
-    description = _read_description(path)
-    wanted = _named(_WEIGHTS, variables_by_path(model.weights))
+    if is_checkpoint_name(path.name) or (path / "checkpoint.json").exists():
+        return _load_weights(path, model)
+    step, _ = newest_whole(
+        path, lambda step: _load_weights(checkpoint_path(path, step), model)
+    )
+    if step is None:
+        raise UserError(
+            f"{path} is no checkpoint, and there is none in it; give the "
+            "--output_dir of a trained run, or one of its model.ckpt-<step>"
+        )
+    return step
+
+
+def _load_weights(path: pathlib.Path, model: Any) -> int:
+    description = read_description(path)
+    wanted = files.named(files.WEIGHTS, variables_by_path(model.weights))
     stored = {n: s for n, s in description["variables"].items() if n in wanted}
-    _check(path, stored, wanted, strict=True)
-    _read_variables(path, wanted)
+    files.check_variables(path, stored, wanted, strict=True)
+    files.read_variables(path, wanted)
     return description["step"]
 
 
@@ -245,14 +341,14 @@ def read_weights(path: str | os.PathLike) -> tuple[int, dict[str, np.ndarray]]:
     """Returns the step of a checkpoint, and its weights by their paths.
 
     Raises:
-        UserError: If there is no such checkpoint, or it cannot be read.
+        UserError: If there is no such checkpoint, or it is damaged.
     """
     path = pathlib.Path(path)
-    description = _read_description(path)
-    reader = tf.train.load_checkpoint(str(path / "variables"))
-    names = [n for n in description["variables"] if n.startswith(f"{_WEIGHTS}/")]
-    weights = {n.removeprefix(f"{_WEIGHTS}/"): reader.get_tensor(n) for n in names}
-    return description["step"], weights
+    description = read_description(path)
+    prefix = f"{files.WEIGHTS}/"
+    names = [n for n in description["variables"] if n.startswith(prefix)]
+    tensors = files.read_tensors(path, names)
+    return description["step"], {n.removeprefix(prefix): tensors[n] for n in names}
 
 
 def write_weights(
@@ -267,135 +363,22 @@ def write_weights(
         weights: Path of each to its value.
 
     Returns:
-        Its directory.
+        Its folder.
+
+    Raises:
+        UserError: If it cannot be written.
     """
     final = checkpoint_path(directory, step)
-    partial = final.with_name(final.name + _PARTIAL)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    tensors = {n: tf.constant(value) for n, value in _named(_WEIGHTS, weights).items()}
-    _write_variables(partial, tensors)
-    description = {
-        "format_version": _FORMAT_VERSION,
-        "step": step,
-        "variables": {n: t.shape.as_list() for n, t in tensors.items()},
-        "states": {},
-    }
-    (partial / "checkpoint.json").write_text(json.dumps(description) + "\n")
-    _sync_all(partial, "")
-    if final.exists():
-        _remove(final)
-    os.rename(partial, final)
-    _sync(final.parent)
-    return final
-
-
-def _named(group: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{group}/{path}": variable for path, variable in variables.items()}
-
-
-def _data_file(problem_name: str) -> str:
-    return f"data-{urllib.parse.quote(problem_name, safe='')}"
-
-
-def _write_variables(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
-    # The operation under tf.train.Checkpoint, which itself takes three times as long
-    # for many small variables since it first walks through a graph of objects.
+    clear_unfinished(final.parent, final.name)
     with tf.device("CPU:0"):
-        tf.raw_ops.SaveV2(
-            prefix=str(directory / "variables"),
-            tensor_names=list(variables),
-            shape_and_slices=[""] * len(variables),
-            tensors=[tf.convert_to_tensor(value) for value in variables.values()],
-        )
-
-
-def _read_variables(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
-    for names in _chunks(list(variables)):
-        with tf.device("CPU:0"):
-            tensors = tf.raw_ops.RestoreV2(
-                prefix=str(directory / "variables"),
-                tensor_names=names,
-                shape_and_slices=[""] * len(names),
-                dtypes=[variables[name].dtype for name in names],
-            )
-        for name, tensor in zip(names, tensors, strict=True):
-            variables[name].assign(tensor)
-
-
-def _chunks(names: list[str], size: int = 64) -> Iterator[list[str]]:
-    """Cuts the list, so that no second copy of a large model is held in memory."""
-    for start in range(0, len(names), size):
-        yield names[start : start + size]
-
-
-def _check(
-    path: pathlib.Path,
-    stored: Mapping[str, list[int]],
-    variables: Mapping[str, Any],
-    *,
-    strict: bool,
-) -> None:
-    """Refuses a checkpoint whose variables are not those of the run."""
-    other_shape = [
-        f"{name} {tuple(stored[name])} instead of {tuple(variable.shape)}"
-        for name, variable in variables.items()
-        if name in stored and stored[name] != variable.shape.as_list()
-    ]
-    differences = [("has in another shape", other_shape)]
-    if strict:
-        differences.append(("lacks", [n for n in variables if n not in stored]))
-        differences.append(("has besides", [n for n in stored if n not in variables]))
-    parts = [f"{what} {_shortened(names)}" for what, names in differences if names]
-    if parts:
-        raise UserError(
-            f"checkpoint {path} has {len(stored)} variables, this run "
-            f"{len(variables)}: it {'; it '.join(parts)}; use the problems and "
-            "hyperparameters that it was trained with"
-        )
-
-
-def _shortened(names: Iterable[str]) -> str:
-    names = list(names)
-    more = len(names) - _NAMED_AT_MOST
-    text = ", ".join(names[:_NAMED_AT_MOST])
-    return f"{text} and {more} more" if more > 0 else text
-
-
-def _read_description(path: pathlib.Path) -> dict[str, Any]:
-    file = path / "checkpoint.json"
-    if not file.exists():
-        steps = ", ".join(map(str, checkpoint_steps(path.parent))) or "none"
-        raise UserError(f"no checkpoint {path}; steps there are: {steps}")
+        named = files.named(files.WEIGHTS, weights)
+        tensors = {name: tf.constant(value) for name, value in named.items()}
+    staging = Staging(final)
     try:
-        description = json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON ({error}); copy it anew") from error
-    if description.get("format_version") != _FORMAT_VERSION:
-        raise UserError(
-            f"{file} has format version {description.get('format_version')}, this "
-            f"program reads {_FORMAT_VERSION}; use the version that wrote it"
-        )
-    return description
-
-
-def _sync(path: pathlib.Path) -> None:
-    """Returns when a file or directory is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_all(directory: pathlib.Path, prefix: str) -> None:
-    for file in directory.iterdir():
-        if file.name.startswith(prefix):
-            _sync(file)
-
-
-def _remove(path: pathlib.Path) -> None:
-    """Removes a checkpoint; a kill leaves none of it under its good name."""
-    removed = path.with_name(f"{path.name}.old{_PARTIAL}")
-    os.rename(path, removed)
-    shutil.rmtree(removed)
+        files.write_variables(staging, files.describe(step, tensors, {}, {}), tensors)
+        staging.finish_part()
+        staging.commit()
+    except Exception:
+        staging.discard()
+        raise
+    return final

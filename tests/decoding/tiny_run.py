@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data import records
+from t2t_multimodel.data import serialization
 from t2t_multimodel.data.features import Audio, ClassLabel, Image, Text, Vocabulary
 from t2t_multimodel.data.shards import shard_name
 from t2t_multimodel.data.spaces import SpaceId
@@ -128,7 +128,7 @@ def write_data(data_dir):
             path = data_dir / shard_name(problem.data_name, split, 0, 1)
             with tf.io.TFRecordWriter(str(path)) as writer:
                 for example in problem.examples(split, tmp_dir=data_dir, seed=1):
-                    writer.write(records.serialize(problem, example, encoders))
+                    writer.write(serialization.serialize(problem, example, encoders))
 
 
 def write_tiny_run(folder):
@@ -144,5 +144,7 @@ def write_tiny_run(folder):
         noise = generator.normal(size=weight.shape) * 0.3
         weight.assign(weight.numpy() + noise.astype("float32"))
     optimizer = Adam(variables_by_path(model.trainable_variables))
-    Checkpoints(output_dir, model=model, optimizer=optimizer).save(7)
+    checkpoints = Checkpoints(output_dir, model=model, optimizer=optimizer)
+    checkpoints.save(7)
+    checkpoints.wait()
     return run
