@@ -21,6 +21,8 @@ PROGRAMS = (
     "query",
     "avg_checkpoints",
     "bleu",
+    "launch",
+    "make_tf_configs",
 )
 
 
@@ -67,6 +69,8 @@ setup(
             "ruff",
             "mypy",
             "build",
+            # Reads the recipes of docs/distributed.md, to see that they are YAML.
+            "pyyaml",
         ],
         "plots": ["matplotlib"],
         "audio": ["soundfile>=0.12"],

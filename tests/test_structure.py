@@ -26,6 +26,7 @@ ALLOWED = {
     "exit_status": set(),
     "signals": {"exit_status"},
     "registry": {"errors"},
+    "launching": {"errors", "exit_status", "signals"},
     "hparams": BASE,
     "data": BASE | {"problems.problem"},
     "problems": DATA,
@@ -35,7 +36,7 @@ ALLOWED = {
     "training": MODEL | {"problems"},
     "decoding": MODEL | {"problems", "training"},
     "export": MODEL | {"problems", "training", "decoding"},
-    "bin": MODEL | {"problems", "training", "decoding", "export"},
+    "bin": MODEL | {"launching", "problems", "training", "decoding", "export"},
 }
 
 # Readable before TensorFlow is: the programs answer --help and --registry_help by them.
