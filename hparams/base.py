@@ -25,6 +25,15 @@ Schedule = Literal[
 ]
 
 
+_NOT_OFFERED = {
+    ("compute_dtype", "float16"): (
+        "compute_dtype=float16 is not offered: its gradients would vanish without "
+        "scaling the loss; compute_dtype=bfloat16 has float32's range and needs none"
+    )
+}
+"""Values that somebody may well give, and what to answer."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HParams:
     """What a run depends on, apart from paths, machines and lengths of time.
@@ -98,6 +107,9 @@ class HParams:
         "distributed"
     )
     proportional_temperature: float = 1.0  # size ** (1 / temperature)
+
+    # Of activations; weights, norms, softmaxes, gates and losses are float32.
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -272,7 +284,8 @@ def _typed(name: str, value: Any, wanted: Any) -> Any:
     if typing.get_origin(wanted) is Literal:
         choices = typing.get_args(wanted)
         if value not in choices:
-            raise UserError(unknown(f"value of {name}", str(value), choices))
+            answer = _NOT_OFFERED.get((name, str(value)))
+            raise UserError(answer or unknown(f"value of {name}", str(value), choices))
         return value
     if isinstance(wanted, types.GenericAlias):
         value = value if isinstance(value, tuple) else (value,)

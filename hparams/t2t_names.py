@@ -177,5 +177,6 @@ OURS_ALONE: Mapping[str, str] = {
     "audio_filter_multiplier": "1, which the paper and T2T's code have",
     "categorical_filters": "1.25 H, 2 H, 2.5 H in T2T's code",
     "proportional_temperature": "of problem_choice=proportional",
+    "compute_dtype": "float32, as T2T computed in these releases",
 }
 """Fields of `HParams` that no hyperparameter of T2T's stands for, and why they are."""

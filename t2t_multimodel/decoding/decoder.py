@@ -291,6 +291,8 @@ def load_decoder(
 ) -> tuple[Decoder, int]:
     """Returns the decoder of a trained run, and the step of its checkpoint.
 
+    It computes in float32, also what was trained in bfloat16.
+
     Args:
         run: The run.
         problem_names: Problems to make the model for, in order; none means all.
@@ -303,6 +305,8 @@ def load_decoder(
     names = problem_names or [problem.name for problem in run.problems]
     problems = [run.problem(name) for name in names]
     specs = [spec for spec in run.specs() if spec.name in names]
-    model = make_model(specs, run.hparams)
+    # Whatever it was trained in: rounding would only take from what weights know.
+    hparams_in_float32 = dataclasses.replace(run.hparams, compute_dtype="float32")
+    model = make_model(specs, hparams_in_float32)
     step = load_weights(checkpoint_path or run.output_dir, model)
     return Decoder(model, problems, run.encoders, hparams or DecodeHParams()), step

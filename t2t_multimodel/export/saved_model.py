@@ -1,5 +1,6 @@
 """A trained run written as a SavedModel that TensorFlow Serving can take."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -59,6 +60,7 @@ def export_run(
     """Writes `<export_dir>/<version>`, one above the versions that are there.
 
     It appears when it is complete. Weights that the problems do not use are left out.
+    It computes in float32, also what was trained in bfloat16.
 
     Args:
         run: The run.
@@ -76,7 +78,8 @@ def export_run(
     names = problem_names or [problem.name for problem in run.problems]
     problems = [run.problem(name) for name in names]
     specs = [spec for spec in run.specs() if spec.name in names]
-    model = make_model(specs, run.hparams)
+    hparams_in_float32 = dataclasses.replace(run.hparams, compute_dtype="float32")
+    model = make_model(specs, hparams_in_float32)
     step = load_weights(checkpoint_path or run.output_dir, model)
     return export_model(
         model, problems, run.encoders, export_dir, step=step, hparams=hparams

@@ -1,9 +1,12 @@
 """The convolution step of images, used by the modality nets (paper 2.5)."""
 
+import functools
+
 import keras
 from keras import ops
 
 from t2t_multimodel.layers.conv import depthwise_initial, zero_padding
+from t2t_multimodel.layers.depthwise import in_float32
 from t2t_multimodel.layers.norm import LayerNorm
 
 
@@ -86,7 +89,7 @@ class ConvStep2D(keras.layers.Layer):
         if self.separable:
             x = ops.matmul(self._depthwise_conv(x), self.pointwise)
         else:
-            x = ops.conv(x, self.kernel, strides=self.strides, padding="same")
+            x = self._in_float32(ops.conv, x, self.kernel)
         return self.norm(x)
 
     def _depthwise_conv(self, x):
@@ -94,9 +97,13 @@ class ConvStep2D(keras.layers.Layer):
             # TensorFlow 2.21's gradient of this case writes outside its memory.
             rows, columns = self.strides
             return x[:, ::rows, ::columns] * self.depthwise[0, 0, :, 0]
-        return ops.depthwise_conv(
-            x, self.depthwise, strides=self.strides, padding="same"
+        return self._in_float32(ops.depthwise_conv, x, self.depthwise)
+
+    def _in_float32(self, convolution, x, kernel):
+        convolution = functools.partial(
+            convolution, strides=self.strides, padding="same"
         )
+        return in_float32(convolution, x, kernel)
 
     def compute_output_shape(self, x_shape, padding_mask_shape=None):
         rows, columns = (

@@ -1,8 +1,31 @@
 """Convolution of every channel by itself, with a gradient that is one, too."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
+
+
+def in_float32(convolution: Callable[[Any, Any], Any], x: Any, kernel: Any) -> Any:
+    """Convolves in float32, whatever the dtype of `x` and `kernel`.
+
+    TensorFlow adds up a kernel's gradient over all positions in the dtype of the
+    convolution. In bfloat16 a sum of ones ends at 256 and one of 3,600 comes out as
+    1,024 (on CPUs, TensorFlow 2.21); matrix products and `ops.sum` add in float32. It
+    costs little: a depthwise convolution multiplies a few times for each value it
+    reads, and on CPUs without bfloat16 arithmetic float32 is the faster one.
+
+    Args:
+        convolution: Of float32 activations with a float32 kernel.
+        x: Activations.
+        kernel: Of any dtype.
+
+    Returns:
+        The convolution, in the dtype of `x`.
+    """
+    y = convolution(ops.cast(x, "float32"), ops.cast(kernel, "float32"))
+    return ops.cast(y, x.dtype)
 
 
 def depthwise_conv(x: Any, kernel: Any, dilation: int, left: Any, right: Any) -> Any:
@@ -16,7 +39,8 @@ def depthwise_conv(x: Any, kernel: Any, dilation: int, left: Any, right: Any) ->
         right: Zeros put after the last; with `left` (k - 1) * dilation.
 
     Returns:
-        `(B, L, C)`.
+        `(B, L, C)`, in the dtype of `x`. Taps are added up in float32, see
+        `in_float32`.
     """
     # The gradient of x is the same convolution of the upstream with the taps turned
     # round. On CPUs that takes half the time of the derived gradient, whose kernel is
@@ -49,6 +73,10 @@ def _convolve(x: Any, kernel: Any, dilation: int, left: Any, right: Any) -> Any:
     phases = (-1, rows + kernel.shape[0] - 1, dilation, depth)
     # Reshaped, not indexed: the gradient of an index is a copy.
     kernel = ops.reshape(kernel, (-1, 1, depth, 1))
-    mixed = ops.depthwise_conv(ops.reshape(x, phases), kernel, padding="valid")
+    mixed = in_float32(
+        functools.partial(ops.depthwise_conv, padding="valid"),
+        ops.reshape(x, phases),
+        kernel,
+    )
     mixed = ops.reshape(mixed, (-1, rows * dilation, depth))
     return mixed if dilation == 1 else mixed[:, :length]

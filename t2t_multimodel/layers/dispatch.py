@@ -41,7 +41,7 @@ def mix_experts(
 
     Args:
         x: `(P, C)` positions.
-        gates: `(P, K)` weight of each choice.
+        gates: `(P, K)` float32, weight of each choice.
         experts: `(P, K)` int32 expert of each choice; E or above: not routed.
         hidden_kernel: `(E, C, hidden)`.
         output_kernel: `(E, hidden, C)`.
@@ -63,7 +63,8 @@ def mix_experts(
         [ops.reshape(direct, (-1, depth)), ops.reshape(blocks, (-1, depth))]
     )
     choices = _take_or_zero(rows, layout.row_of_pair)  # (P, K, C)
-    return ops.sum(choices * ops.cast(gates, x.dtype)[..., None], axis=1)
+    mixed = ops.sum(ops.cast(choices, "float32") * gates[..., None], axis=1)
+    return ops.cast(mixed, x.dtype)
 
 
 def lay_out(experts: Any, num_experts: int) -> Layout:
@@ -161,9 +162,7 @@ def _multiply(
             d_copies = ops.matmul(_transpose(blocks), d_blocks)
             d_kernel = ops.cond(
                 ops.shape(blocks)[0] > 0,
-                lambda: ops.scatter_update(
-                    d_kernel, expert_of_block[:, None], d_copies, reduction="add"
-                ),
+                lambda: _add_at(d_kernel, expert_of_block, d_copies),
                 lambda: d_kernel,
             )
             return (
@@ -175,6 +174,17 @@ def _multiply(
         return (ops.matmul(direct, kernel), ops.matmul(blocks, copies)), grad
 
     return multiply(direct, blocks, ops.cast(kernel, direct.dtype))
+
+
+def _add_at(x: Any, indices: Any, summands: Any) -> Any:
+    """Adds `summands[i]` to `x[indices[i]]`; repeated indices add up in float32."""
+    total = ops.scatter_update(
+        ops.cast(x, "float32"),
+        indices[:, None],
+        ops.cast(summands, "float32"),
+        reduction="add",
+    )
+    return ops.cast(total, x.dtype)
 
 
 def _take_or_zero(x: Any, indices: Any) -> Any:

@@ -74,8 +74,10 @@ class CategoricalModality(keras.layers.Layer):
         h = ops.relu(self.step_4(h))
         if mask is None:
             return ops.mean(h, axis=(1, 2))
-        count = ops.sum(ops.cast(mask, h.dtype), axis=(1, 2))[:, None]
-        return ops.sum(masked(h, mask), axis=(1, 2)) / ops.maximum(count, 1)
+        # In float32: bfloat16 has no 257.
+        count = ops.sum(ops.cast(mask, "float32"), axis=(1, 2))[:, None]
+        total = ops.sum(ops.cast(masked(h, mask), "float32"), axis=(1, 2))
+        return ops.cast(total / ops.maximum(count, 1), h.dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.filters[-1])

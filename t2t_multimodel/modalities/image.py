@@ -44,7 +44,7 @@ class ImageModality(keras.layers.Layer):
         kernel_initializer="orthogonal",
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # standardised before it is rounded
         self.depth = depth
         self.stem_filters = tuple(stem_filters)
         self.filters = tuple(filters)

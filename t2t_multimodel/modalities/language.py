@@ -31,7 +31,8 @@ class LanguageModality(keras.layers.Layer):
         symbol_dropout: float = 0.0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Tables are cast where they are read: methods other than `call` do it, too.
+        super().__init__(autocast=False, **kwargs)
         self.vocab_size = vocab_size
         self.depth = depth
         self.shared = shared
@@ -63,7 +64,8 @@ class LanguageModality(keras.layers.Layer):
         return self._embed(self.targets_table, ids)
 
     def _embed(self, table, ids):
-        embedded = ops.take(ops.cast(table, self.compute_dtype), ids, axis=0)
+        # Cast afterwards, so that the gradients of a frequent symbol add in float32.
+        embedded = ops.cast(ops.take(table, ids, axis=0), self.compute_dtype)
         real = ops.cast(ids != 0, self.compute_dtype)[..., None]
         return embedded * real * self.depth**0.5
 

@@ -59,13 +59,15 @@ class PositionalAlignment(keras.layers.Layer):
         Returns:
             The mean `(B, 1, C)` and every position `(B, S, C)`, projected.
         """
-        total = ops.sum(source, axis=1, keepdims=True)
+        # In float32: bfloat16 has no 257.
+        total = ops.sum(ops.cast(source, "float32"), axis=1, keepdims=True)
         if source_padding_mask is None:
-            count = ops.cast(ops.shape(source)[1], source.dtype)
+            count = ops.cast(ops.shape(source)[1], "float32")
         else:
-            real = ops.cast(source_padding_mask, source.dtype)
+            real = ops.cast(source_padding_mask, "float32")
             count = ops.maximum(ops.sum(real, axis=1), 1)[:, None, None]
-        return self.mean_projection(total / count), self.aligned_projection(source)
+        mean = ops.cast(total / count, source.dtype)
+        return self.mean_projection(mean), self.aligned_projection(source)
 
     def initial_state(self, batch_size, room, num_hypotheses=1):
         """Returns nothing: what was before does not matter."""

@@ -18,34 +18,39 @@ from t2t_multimodel.models.encoder import Encoder
 from t2t_multimodel.models.multimodel import Body, MultiModel, net_key
 from t2t_multimodel.models.problem_spec import ProblemSpec
 
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+"""Keras's name of the policy of a `compute_dtype`: weights are float32 in both."""
+
 
 def make_model(
     specs: Sequence[ProblemSpec], hparams: HParams, seed: int = 1234
 ) -> MultiModel:
     """Returns the built model of the problems, its weights drawn from `seed`."""
     keras.utils.set_random_seed(seed)
-    body = _make_body(specs, hparams)
+    dtype = _POLICIES[hparams.compute_dtype]
+    body = _make_body(specs, hparams, dtype)
     nets = {}
     for spec in specs:
         for feature in (spec.inputs, spec.targets):
             name = net_key(feature, spec.name)
             if name not in nets:
-                nets[name] = _make_net(feature, spec, hparams, name)
+                nets[name] = _make_net(feature, spec, hparams, name, dtype)
         if spec.is_classification:
             net = CategoricalModality(
                 hparams.categorical_filters,
                 kernel_initializer=_initializer(hparams),
                 name="categorical",
+                dtype=dtype,
             )
             nets.setdefault(
                 "categorical", (net, (None, None, None, hparams.hidden_size))
             )
-    model = MultiModel(specs, body=body, nets=nets, name="multimodel")
+    model = MultiModel(specs, body=body, nets=nets, name="multimodel", dtype=dtype)
     model.build()
     return model
 
 
-def _make_body(specs, hparams: HParams) -> Body:
+def _make_body(specs, hparams: HParams, dtype: str) -> Body:
     depth = hparams.hidden_size
     conv_block = {
         "kernel_sizes": (hparams.kernel_size,) * 2 + (hparams.large_kernel_size,) * 2,
@@ -57,10 +62,11 @@ def _make_body(specs, hparams: HParams) -> Body:
         depth,
         hparams.num_encoder_blocks,
         conv_block=conv_block,
-        moe=_make_moe(hparams, "moe"),
+        moe=_make_moe(hparams, "moe", dtype),
         moe_after=hparams.encoder_moe_after,
         timing=hparams.timing,
         name="encoder",
+        dtype=dtype,
     )
     if all(spec.is_classification for spec in specs):
         return Body(depth, encoder, None, None)
@@ -68,27 +74,32 @@ def _make_body(specs, hparams: HParams) -> Body:
         depth,
         hparams.num_mixer_blocks,
         conv_block=conv_block,
-        attention=_make_attention(hparams, "attention"),
+        attention=_make_attention(hparams, "attention", dtype),
         name="mixer",
+        dtype=dtype,
     )
     decoder = Decoder(
         depth,
         conv_block=conv_block,
         attentions=tuple(
-            _make_attention(hparams, f"attention_{i}")
+            _make_attention(hparams, f"attention_{i}", dtype)
             for i in range(hparams.num_decoder_blocks)
         ),
-        moe=_make_moe(hparams, "moe"),
+        moe=_make_moe(hparams, "moe", dtype),
         moe_after=hparams.decoder_moe_after,
         name="decoder",
+        dtype=dtype,
     )
     return Body(depth, encoder, mixer, decoder)
 
 
-def _make_attention(hparams: HParams, name: str):
+def _make_attention(hparams: HParams, name: str, dtype: str):
     if not hparams.use_attention:
         return PositionalAlignment(
-            hparams.hidden_size, kernel_initializer=_initializer(hparams), name=name
+            hparams.hidden_size,
+            kernel_initializer=_initializer(hparams),
+            name=name,
+            dtype=dtype,
         )
     return AttentionBlock(
         hparams.num_heads,
@@ -100,10 +111,11 @@ def _make_attention(hparams: HParams, name: str):
         self_residual=hparams.attention_residual,
         kernel_initializer=_initializer(hparams),
         name=name,
+        dtype=dtype,
     )
 
 
-def _make_moe(hparams: HParams, name: str):
+def _make_moe(hparams: HParams, name: str, dtype: str):
     if not hparams.use_moe:
         return None
     return MixtureOfExpertsBlock(
@@ -112,10 +124,11 @@ def _make_moe(hparams: HParams, name: str):
         hparams.moe_hidden_size,
         kernel_initializer=_initializer(hparams),
         name=name,
+        dtype=dtype,
     )
 
 
-def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str):
+def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str, dtype: str):
     """Returns the modality net of a feature, and the shape to build it with."""
     depth = hparams.hidden_size
     if feature.kind == "text":
@@ -125,6 +138,7 @@ def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str):
             shared=hparams.shared_embedding_and_softmax_weights,
             symbol_dropout=hparams.symbol_dropout,
             name=name,
+            dtype=dtype,
         )
         return net, (None, None)
     if feature.kind == "image":
@@ -135,6 +149,7 @@ def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str):
             norm=hparams.image_norm,
             kernel_initializer=_initializer(hparams),
             name=name,
+            dtype=dtype,
         )
         return net, (None, None, None, feature.channels)
     if feature.kind == "audio":
@@ -146,11 +161,16 @@ def _make_net(feature, spec: ProblemSpec, hparams: HParams, name: str):
             filter_multiplier=hparams.audio_filter_multiplier,
             kernel_initializer=_initializer(hparams),
             name=name,
+            dtype=dtype,
         )
         waveform = feature.form == "waveform"
         return net, (None, None) if waveform else (None, None, feature.num_bins)
+    # Scores of classes cost next to nothing, and their bias is a sum over a batch.
     net = keras.layers.Dense(
-        len(feature.names), kernel_initializer=_initializer(hparams), name=name
+        len(feature.names),
+        kernel_initializer=_initializer(hparams),
+        name=name,
+        dtype="float32",
     )
     return net, (None, hparams.categorical_filters[-1])
 

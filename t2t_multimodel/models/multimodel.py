@@ -79,7 +79,7 @@ class MultiModel(keras.Model):
     """
 
     def __init__(self, specs: Sequence[ProblemSpec], *, body, nets, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # its nets cast what they read
         self.specs = {spec.name: spec for spec in specs}
         self.depth = body.depth
         self.encoder, self.mixer, self.decoder = body.encoder, body.mixer, body.decoder
@@ -160,8 +160,8 @@ class MultiModel(keras.Model):
         if target_space_id is None:
             target_space_id = int(spec.target_space_id)
         command = ops.take(self.command_table, target_space_id, axis=0)
-        command = ops.cast(command, x.dtype)
         command = ops.broadcast_to(command, (ops.shape(x)[0], 1, self.depth))
+        command = ops.cast(command, x.dtype)
         x = ops.concatenate([command, x[:, :-1]], axis=1)  # (B, T, C)
         attended = {
             "source": encoded.source,

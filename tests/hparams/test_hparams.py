@@ -85,6 +85,7 @@ def test_every_set_is_valid_and_described():
         ("learning_rate_schedule='cosine'", "learning_rate_schedule", "cosine"),
         ("image_filters=(8,16,32)", "image_filters", (8, 16, 32)),
         ("image_filters=8", "image_filters", (8,)),
+        ("compute_dtype=bfloat16", "compute_dtype", "bfloat16"),
         ("", "dropout", 0.1),
     ],
 )
@@ -142,6 +143,8 @@ def test_several_overrides_change_a_copy():
         ("decoder_moe_after=5", "decoder_moe_after=5 exceeds num_decoder_blocks=4"),
         ("max_length=4096", "max_length=4096 exceeds batch_size=2048 tokens"),
         ("timing=t2t_32,hidden_size=16", "t2t_32.* needs hidden_size"),
+        ("compute_dtype=float16", "float16 is not offered: .*compute_dtype=bfloat16"),
+        ("compute_dtype=bfloat", "did you mean 'bfloat16'"),
     ],
 )
 def test_a_bad_override_is_refused_with_the_reason(text, message):

@@ -301,3 +301,30 @@ def test_half_precision_nets_score_in_float32():
     assert keras.backend.standardize_dtype(image_net(images(1, 8, 8, 3)).dtype) == (
         "bfloat16"
     )
+
+
+def test_a_frequent_symbols_gradient_adds_up_in_float32():
+    net = LanguageModality(5, 4, dtype="mixed_bfloat16")
+    net.build()
+    with tf.GradientTape() as tape:
+        embedded = net.embed_inputs(np.full((30, 100), 3, "int32"))
+        total = tf.reduce_sum(tf.cast(embedded, "float32"))
+    gradient = tf.convert_to_tensor(tape.gradient(total, net.inputs_table.value))
+    want = np.zeros((5, 4))
+    want[3] = 3000 * 2  # each times the root of the depth
+    np.testing.assert_array_equal(gradient, want)
+
+
+def test_half_precision_classes_are_means_of_all_positions():
+    """Of more than 256, which is where bfloat16 stops to count."""
+    x = sounds(2, 40, 40, 8)
+    real = np.arange(40)[None, :, None] < np.array([40, 36])[:, None, None]
+    padding_mask = np.broadcast_to(real, (2, 40, 40))
+    results = []
+    for policy in ("float32", "mixed_bfloat16"):
+        net = CategoricalModality((6, 10, 12), dtype=policy)
+        net.build((None, None, None, 8))
+        weights = np.random.default_rng(1)
+        net.set_weights([weights.normal(0, 0.5, w.shape) for w in net.get_weights()])
+        results.append(keras.ops.cast(net(x, padding_mask), "float32"))
+    np.testing.assert_allclose(results[1], results[0], rtol=0.05, atol=0.01)
