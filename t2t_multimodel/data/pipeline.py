@@ -10,12 +10,16 @@ set is shuffled, and the state of an iterator is a few kilobytes that
 import dataclasses
 import logging
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.data import batching, records, shard_index
+from t2t_multimodel.data.batch_plan import PlannedBatch
 from t2t_multimodel.data.batching import Buckets
+from t2t_multimodel.data.damage import DAMAGE, UNREADABLE
+from t2t_multimodel.data.record_batches import Batch, RecordBatches
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.problem import Problem
 
@@ -30,7 +34,7 @@ _as_written = tf.autograph.experimental.do_not_convert
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Split:
+class Split:
     """The records of a split that are used, their costs and their buckets."""
 
     problem: Problem
@@ -53,8 +57,12 @@ def training_buckets(
     `batching.bucket_shapes` and `batching.largest_batch` tell from it what the model
     will see. The arguments are those of `train_dataset`.
     """
-    return _training_split(
-        problem, data_dir, batch_size, max_length, examples_per_batch
+    return training_split(
+        problem,
+        data_dir,
+        batch_size=batch_size,
+        max_length=max_length,
+        examples_per_batch=examples_per_batch,
     ).buckets
 
 
@@ -92,8 +100,12 @@ def train_dataset(
     Raises:
         UserError: If data is missing or broken, or no example is short enough.
     """
-    split = _training_split(
-        problem, data_dir, batch_size, max_length, examples_per_batch
+    split = training_split(
+        problem,
+        data_dir,
+        batch_size=batch_size,
+        max_length=max_length,
+        examples_per_batch=examples_per_batch,
     )
     numbers = tf.constant(split.numbers)
     data_seed = tf.constant(seed, tf.int64)
@@ -137,9 +149,8 @@ def eval_dataset(
     *,
     batch_size: int,
     examples_per_batch: int = 0,
-    prefetch: int = 1,
     image_ids: bool = False,
-) -> tf.data.Dataset:
+) -> "EvalDataset":
     """Returns every example of a split once, in the order of the shards.
 
     Nothing is left out: buckets go on up to the longest example. Neighbours share a
@@ -152,7 +163,6 @@ def eval_dataset(
         split: `"train"`, `"dev"` or `"test"`.
         batch_size: Tokens of a batch; see `batching.token_buckets`.
         examples_per_batch: If positive, examples of a batch, in place of tokens.
-        prefetch: Batches made ahead.
         image_ids: Whether to tell which examples are of the same picture.
 
     Returns:
@@ -170,19 +180,57 @@ def eval_dataset(
         examples_per_batch=examples_per_batch,
     )
     data = dataclasses.replace(data, buckets=buckets)
-    starts, sizes, bucket = _consecutive(data.costs, buckets)
+    return EvalDataset(data, image_ids=image_ids)
 
-    @_as_written
-    def numbered(start: tf.Tensor, size: tf.Tensor, bucket: tf.Tensor):
-        return bucket, tf.range(start, start + size)
 
-    batches = tf.data.Dataset.from_tensor_slices((starts, sizes, bucket)).map(numbered)
-    return _finish(data, batches, prefetch, image_ids=image_ids)
+class EvalDataset:
+    """Every example of a split once; can be gone through again and again.
+
+    Args:
+        split: The examples.
+        image_ids: Whether to tell which examples are of the same picture.
+    """
+
+    def __init__(self, split: Split, *, image_ids: bool) -> None:
+        self._split = split
+        self._batches = RecordBatches(
+            split.problem, split.index, split.buckets, image_ids=image_ids
+        )
+
+    @property
+    def element_spec(self) -> dict[str, tf.TensorSpec]:
+        """What the batches are."""
+        return self._batches.element_spec
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yields the batches.
+
+        Raises:
+            UserError: If a record is damaged.
+        """
+        planned = list(_consecutive(self._split.costs, self._split.buckets))
+        done = 0
+        try:
+            for batch in self._batches.read(planned):
+                yield batch
+                done += 1
+        except (*DAMAGE, *UNREADABLE):
+            for number, reason in self._batches.damaged(planned[done]).items():
+                raise UserError(
+                    f"{self._batches.told(number, reason)}; delete that shard and "
+                    "generate it again with t2t-mm-datagen"
+                ) from None
+            raise
+
+    def as_numpy_iterator(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yields the batches as arrays; raises as iterating does."""
+        for batch in self:
+            yield {key: value.numpy() for key, value in batch.items()}
 
 
 def _read_split(
     problem: Problem, data_dir: str | os.PathLike[str], split: str
-) -> _Split:
+) -> Split:
     index = shard_index.load_index(problem, data_dir, split)
     if not len(index):
         raise UserError(
@@ -202,16 +250,30 @@ def _read_split(
         )
     )
     numbers = np.arange(len(index), dtype=np.int64)
-    return _Split(problem, index, numbers, costs, Buckets((), ()))
+    return Split(problem, index, numbers, costs, Buckets((), ()))
 
 
-def _training_split(
+def training_split(
     problem: Problem,
     data_dir: str | os.PathLike[str],
+    *,
     batch_size: int,
-    max_length: int,
-    examples_per_batch: int,
-) -> _Split:
+    max_length: int = 0,
+    examples_per_batch: int = 0,
+) -> Split:
+    """Returns the training examples that are short enough, and their buckets.
+
+    Args:
+        problem: What to read.
+        data_dir: Folder of the shards.
+        batch_size: Tokens of a batch; see `batching.token_buckets`.
+        max_length: Examples that cost more tokens are left out, with a message; 0
+            means `batch_size`.
+        examples_per_batch: If positive, examples of a batch, in place of tokens.
+
+    Raises:
+        UserError: If data is missing or broken, or no example is short enough.
+    """
     split = _read_split(problem, data_dir, "train")
     buckets = batching.problem_buckets(
         problem,
@@ -259,16 +321,13 @@ def _filled(counts: np.ndarray, buckets: Buckets) -> list[int]:
     return used
 
 
-def _consecutive(
-    costs: np.ndarray, buckets: Buckets
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns start, size and bucket of batches of neighbours, each as big as can be.
+def _consecutive(costs: np.ndarray, buckets: Buckets) -> Iterator[PlannedBatch]:
+    """Yields batches of neighbours, each as big as can be.
 
     A batch of a bucket has the bucket's size, or is the last one.
     """
     bucket_of = buckets.of(costs)
     sizes = np.array(buckets.batch_sizes)
-    batches = []
     start = 0
     while start < len(costs):
         # The longest of the next n examples, for every n.
@@ -276,14 +335,13 @@ def _consecutive(
         size = np.minimum(sizes, len(costs) - start)
         holds = longest[size - 1] <= np.arange(len(sizes))
         bucket = max(np.flatnonzero(holds), key=lambda b: (size[b], -b))
-        batches.append((start, size[bucket], bucket))
-        start += int(size[bucket])
-    starts, counts, chosen = np.array(batches, np.int64).T
-    return starts, counts, chosen
+        end = start + int(size[bucket])
+        yield PlannedBatch(int(bucket), range(start, end), ())
+        start = end
 
 
 def _finish(
-    split: _Split, batches: tf.data.Dataset, prefetch: int, *, image_ids: bool = False
+    split: Split, batches: tf.data.Dataset, prefetch: int, *, image_ids: bool = False
 ) -> tf.data.Dataset:
     """Turns (bucket, record numbers, perhaps seeds) into batches of tensors."""
     problem = split.problem

@@ -11,6 +11,7 @@ import os
 import pathlib
 import struct
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +25,23 @@ _LENGTH = struct.Struct("<Q")
 # TFRecord: 8 bytes length, 4 bytes check sum, the record, 4 bytes check sum.
 _FRAME_BYTES = 16
 _PARSED_AT_ONCE = 1024
+
+
+class Place(NamedTuple):
+    """Where a record stands.
+
+    Attributes:
+        path: Its shard.
+        record: Its number within the shard, from 0.
+        byte_offset: Where its frame begins in the shard.
+    """
+
+    path: pathlib.Path
+    record: int
+    byte_offset: int
+
+    def __str__(self) -> str:
+        return f"record {self.record} of {self.path} (at byte {self.byte_offset})"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +74,13 @@ class ShardIndex:
     def shard_of(self) -> np.ndarray:
         """The shard of each record, an index into `paths`."""
         return np.repeat(np.arange(len(self.paths)), self.counts)
+
+    def place(self, number: int) -> Place:
+        """Returns where a record stands, by its number through all the shards."""
+        ends = np.cumsum(self.counts)
+        shard = int(np.searchsorted(ends, number, side="right"))
+        first = int(ends[shard] - self.counts[shard])
+        return Place(self.paths[shard], number - first, int(self.offsets[number]))
 
     def lengths(self, problem: Problem) -> dict[str, np.ndarray]:
         """Returns the lengths by side as the problem sees them."""
