@@ -1,4 +1,4 @@
-"""Raw examples to `tf.Example` records in T2T's schema, and records to batches.
+"""Where things stand in `tf.Example` records of T2T's schema, and records to batches.
 
 The keys are Tensor2Tensor's (v1.0.x and v1.4.4), so that its shards can be read and
 ours can be read by it. A record always stands in the order in which the problem was
@@ -9,20 +9,17 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data import audio_features, augmentation, wav_bytes
-from t2t_multimodel.data.features import Audio, Feature, Image
-from t2t_multimodel.data.raw_example import BadExample, RawExample, materialise
-from t2t_multimodel.data.reserved_ids import EOS_ID
+from t2t_multimodel.data import encoded_images, wav_bytes
+from t2t_multimodel.data.features import Audio, Feature
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.problem import Problem
 
 SIDES = ("inputs", "targets")
 _LABEL_KEY = "image/class/label"
-# The key of TensorFlow's im2txt; T2T's captions have no such thing.
-_IMAGE_ID_KEY = "image/image_id"
+IMAGE_ID_KEY = "image/image_id"
+"""Of a caption's picture: TensorFlow's im2txt; T2T's captions have no such thing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,49 +67,6 @@ def stored_sides(problem: Problem) -> tuple[StoredSide, StoredSide]:
     )
 
 
-def serialize(
-    problem: Problem,
-    example: RawExample | BadExample,
-    encoders: Mapping[str, Any],
-) -> bytes:
-    """Returns the record of a raw example.
-
-    Args:
-        problem: Says what the two sides are.
-        example: `{"inputs": ..., "targets": ...}` as `Problem.examples` yields it.
-        encoders: Text encoders by side, from `vocabularies.encoders_for`.
-
-    Raises:
-        UserError: If a side is not what its feature declares, or cannot be read, or
-            the example is a `BadExample`; begins with the example's place if it
-            tells one.
-    """
-    if isinstance(example, BadExample):
-        raise UserError(f"{example.place}: {example.reason}")
-    fields: dict[str, tf.train.Feature] = {}
-    for side in stored_sides(problem):
-        if side.name not in example:
-            raise UserError(
-                f"an example of problem {problem.name!r} has no {side.name!r}, only "
-                f"{sorted(example)}; every example needs inputs and targets"
-            )
-        try:
-            fields |= _ENCODERS[side.feature.kind](
-                side, materialise(example[side.name]), encoders.get(side.name)
-            )
-        except UserError as error:
-            told = f"problem {problem.name!r}, {side.name}: {error}"
-            place = str(example.get("place", ""))
-            if place and place not in told:
-                told = f"{place}: {told}"
-            raise UserError(told) from None
-    if "image_id" in example:
-        fields[_IMAGE_ID_KEY] = _ints([example["image_id"]])
-    return tf.train.Example(
-        features=tf.train.Features(feature=fields)
-    ).SerializeToString(deterministic=True)
-
-
 @tf.autograph.experimental.do_not_convert
 def parse_batch(
     problem: Problem,
@@ -150,7 +104,7 @@ def parse_batch(
     if wav_bytes_inputs:
         spec |= wav_bytes.spec()
     if image_ids:
-        spec[_IMAGE_ID_KEY] = tf.io.FixedLenFeature([], tf.int64, default_value=-1)
+        spec[IMAGE_ID_KEY] = tf.io.FixedLenFeature([], tf.int64, default_value=-1)
     fields = tf.io.parse_example(records, spec)
     if wav_bytes_inputs:
         fields[wav_bytes.KEY] = wav_bytes.waveforms(fields)
@@ -159,7 +113,7 @@ def parse_batch(
         length = lengths.get(side.name)
         batch |= _DECODERS[side.feature.kind](side, fields, length, seeds)
     if image_ids:
-        batch["image_id"] = fields[_IMAGE_ID_KEY]
+        batch["image_id"] = fields[IMAGE_ID_KEY]
     return batch
 
 
@@ -199,109 +153,6 @@ def parse_lengths(problem: Problem, records: tf.Tensor) -> dict[str, tf.Tensor]:
             length = tf.ones_like(records, tf.int32)
         lengths[side.name] = tf.cast(length, tf.int32)
     return lengths
-
-
-def image_format(encoded: bytes) -> str:
-    """Returns `"png"` or `"jpeg"`.
-
-    Raises:
-        UserError: If the bytes are neither.
-    """
-    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if encoded.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    raise UserError(
-        f"the image begins with {encoded[:8]!r}, which is neither PNG nor JPEG; "
-        "convert it to one of them"
-    )
-
-
-@tf.autograph.experimental.do_not_convert
-def decode_image(
-    encoded: tf.Tensor, feature: Image, seed: tf.Tensor | None = None
-) -> tf.Tensor:
-    """Returns `(height_px, width_px, channels)` uint8, resized where it differs.
-
-    Args:
-        encoded: Scalar string, a PNG or JPEG file.
-        feature: Says size and augmentation.
-        seed: `(2,)` int64 to vary the picture by; `None` leaves it as it is.
-    """
-    image = tf.io.decode_image(
-        encoded, channels=feature.channels, expand_animations=False
-    )
-    size_px = (feature.height_px, feature.width_px)
-    if seed is None:
-        return augmentation.resized(image, size_px)
-    return augmentation.augment(image, size_px, feature.augmentation, seed)
-
-
-def _encode_text(side: StoredSide, text: Any, encoder: Any) -> dict[str, Any]:
-    if not isinstance(text, str):
-        raise UserError(f"expected a str, got {type(text).__name__} {text!r:.60}")
-    if side.says_what and not text.strip():
-        raise UserError(
-            f"expected the words of the {side.says_what}, got the empty text {text!r}"
-        )
-    return {side.key: _ints([*encoder.encode(text), EOS_ID])}
-
-
-def _encode_label(side: StoredSide, label: Any, encoder: None) -> dict[str, Any]:
-    count = len(side.feature.names)
-    if isinstance(label, bool) or not isinstance(label, int | np.integer):
-        raise UserError(f"expected a class index, got {label!r}")
-    if not 0 <= label < count:
-        raise UserError(
-            f"class index {label} is outside 0..{count - 1} of the {count} class names"
-        )
-    return {side.key: _ints([int(label)])}
-
-
-def _encode_image(side: StoredSide, encoded: Any, encoder: None) -> dict[str, Any]:
-    if not isinstance(encoded, bytes):
-        raise UserError(
-            f"expected PNG or JPEG bytes, got {type(encoded).__name__} {encoded!r:.60}"
-        )
-    kind = image_format(encoded)
-    # Training would stop at a picture that cannot be decoded; here its place is known.
-    decode = tf.io.decode_png if kind == "png" else tf.io.decode_jpeg
-    try:
-        with tf.device("/CPU:0"):
-            height, width, _ = decode(encoded, side.feature.channels).shape
-    except tf.errors.InvalidArgumentError:
-        raise UserError(
-            f"the {kind.upper()} of {len(encoded)} bytes cannot be decoded; it is cut "
-            "off or damaged, put a whole file in its place"
-        ) from None
-    return {
-        f"{side.prefix}image/encoded": _bytes(encoded),
-        f"{side.prefix}image/format": _bytes(kind.encode()),
-        f"{side.prefix}image/height": _ints([height]),
-        f"{side.prefix}image/width": _ints([width]),
-    }
-
-
-def _encode_audio(side: StoredSide, waveform: Any, encoder: None) -> dict[str, Any]:
-    samples = np.asarray(waveform)
-    if samples.dtype != np.float32 or samples.ndim != 1 or not samples.size:
-        raise UserError(
-            "expected a float32 waveform of one dimension with at least one sample, "
-            f"got {samples.dtype} of shape {samples.shape}"
-        )
-    if not np.all(np.abs(samples) <= 1.0):
-        raise UserError(
-            f"samples must be within [-1, 1], got {np.min(samples)}..{np.max(samples)}"
-        )
-    if side.feature.form == "spectrogram":
-        values = audio_features.log_mel_spectrogram_numpy(samples, side.feature)
-    else:
-        values = samples[:, np.newaxis]
-    return {
-        side.key: _floats(values),
-        f"{side.prefix}audio/sample_count": _ints([values.shape[0]]),
-        f"{side.prefix}audio/sample_width": _ints([values.shape[1]]),
-    }
 
 
 def _spec(side: StoredSide) -> dict[str, Any]:
@@ -350,13 +201,13 @@ def _decode_image(
     encoded = fields[f"{side.prefix}image/encoded"]
     if seeds is None or side.feature.augmentation == "none":
         images = tf.map_fn(
-            lambda file: decode_image(file, side.feature),
+            lambda file: encoded_images.decode_image(file, side.feature),
             encoded,
             fn_output_signature=tf.uint8,
         )
     else:
         images = tf.map_fn(
-            lambda pair: decode_image(pair[0], side.feature, pair[1]),
+            lambda pair: encoded_images.decode_image(pair[0], side.feature, pair[1]),
             (encoded, seeds),
             fn_output_signature=tf.uint8,
         )
@@ -374,38 +225,9 @@ def _decode_audio(
     return {side.name: flat, f"{side.name}_length": tf.cast(counts, tf.int32)}
 
 
-_ENCODERS = {
-    "text": _encode_text,
-    "class_label": _encode_label,
-    "image": _encode_image,
-    "audio": _encode_audio,
-}
 _DECODERS = {
     "text": _decode_text,
     "class_label": _decode_label,
     "image": _decode_image,
     "audio": _decode_audio,
 }
-
-
-def _ints(values: list[int]) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _floats(values: np.ndarray) -> tf.train.Feature:
-    # The packed wire format by hand: item by item, it would take as long as the FFT.
-    data = values.astype("<f4").tobytes()
-    packed = b"\x0a" + _varint(len(data)) + data
-    return tf.train.Feature(float_list=tf.train.FloatList.FromString(packed))
-
-
-def _varint(value: int) -> bytes:
-    groups = bytearray()
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*groups, value])

@@ -101,7 +101,7 @@ def deal(job: SplitJob, indices: Sequence[int], tell: Tell) -> int:
     """
     # TensorFlow is loaded by the processes that write, not by the one that waits.
     quiet_tensorflow.load()
-    from t2t_multimodel.data import records, unfinished_shard
+    from t2t_multimodel.data import serialization, unfinished_shard
 
     tell(Report(job.name))
     if 0 in indices:
@@ -120,7 +120,7 @@ def deal(job: SplitJob, indices: Sequence[int], tell: Tell) -> int:
             reporter.count(passed=1)
             continue
         try:
-            record = records.serialize(job.problem, example, encoders)
+            record = serialization.serialize(job.problem, example, encoders)
         except UserError as error:
             skipped = SkippedExample(number - 1, str(error))
             tell(Report(job.name, skipped=skipped))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data import audio_features, records, sound_files
+from t2t_multimodel.data import audio_features, encoded_images, sound_files
 from t2t_multimodel.data.features import Audio, Feature, Image
 from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.errors import UserError
@@ -70,9 +70,9 @@ def _read_image(feature: Image, raw: RawInput) -> np.ndarray:
     if not isinstance(raw, bytes):
         name, raw = f"image {raw}", _read_bytes(raw)
     try:
-        records.image_format(raw)
+        encoded_images.image_format(raw)
         with tf.device("/CPU:0"):
-            return records.decode_image(tf.constant(raw), feature).numpy()
+            return encoded_images.decode_image(tf.constant(raw), feature).numpy()
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     except tf.errors.InvalidArgumentError as error:

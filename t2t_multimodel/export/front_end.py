@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from t2t_multimodel.data import audio_features, records
+from t2t_multimodel.data import audio_features, encoded_images
 from t2t_multimodel.data.features import Audio, Feature, Image
 from t2t_multimodel.data.reserved_ids import EOS_ID
 from t2t_multimodel.data.text_graph import TextGraph
@@ -63,7 +63,7 @@ def _ids(texts: tf.Tensor, text: TextGraph) -> tf.Tensor:
 
 def _images(encoded: tf.Tensor, feature: Image) -> tf.Tensor:
     return tf.map_fn(
-        lambda one: records.decode_image(one, feature),
+        lambda one: encoded_images.decode_image(one, feature),
         encoded,
         fn_output_signature=tf.uint8,
     )

@@ -228,7 +228,7 @@ def test_check_ends_with_1_if_something_is_missing(capsys, tmp_path):
 
 
 def test_show_prints_prepared_examples(capsys, tmp_path):
-    from t2t_multimodel.data.records import image_format
+    from t2t_multimodel.data.encoded_images import image_format
 
     status, out, err = run(
         capsys,

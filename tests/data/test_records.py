@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.data import audio_features, records
+from t2t_multimodel.data import audio_features, records, serialization
 from t2t_multimodel.data.raw_example import BadExample, LazyExample
 from t2t_multimodel.data.text_encoder import ByteTextEncoder
 from t2t_multimodel.errors import UserError
@@ -28,7 +28,7 @@ def expected(feature, value):
 
 def serialized(problem, count=3):
     examples = list(problem.examples("train", tmp_dir=None, seed=1))[:count]
-    return examples, [records.serialize(problem, e, ENCODERS) for e in examples]
+    return examples, [serialization.serialize(problem, e, ENCODERS) for e in examples]
 
 
 def parsed(problem, data):
@@ -105,7 +105,7 @@ def test_a_wrong_picture_or_label_is_told(toy, side, value, message):
     problem = toy("image", "label")
     example = next(problem.examples("train", tmp_dir=None, seed=1))
     with pytest.raises(UserError, match=f"'toy', {side}: .*{message}"):
-        records.serialize(problem, example | {side: value}, {})
+        serialization.serialize(problem, example | {side: value}, {})
 
 
 @pytest.mark.parametrize(
@@ -119,19 +119,19 @@ def test_a_wrong_picture_or_label_is_told(toy, side, value, message):
 )
 def test_a_wrong_waveform_is_told(toy, value, message):
     with pytest.raises(UserError, match=message):
-        records.serialize(
+        serialization.serialize(
             toy("waveform", "bytes"), {"inputs": value, "targets": "x"}, ENCODERS
         )
 
 
 def test_a_missing_side_is_told(toy):
     with pytest.raises(UserError, match=r"has no 'targets', only \['inputs'\]"):
-        records.serialize(toy("bytes", "bytes"), {"inputs": "x"}, ENCODERS)
+        serialization.serialize(toy("bytes", "bytes"), {"inputs": "x"}, ENCODERS)
 
 
 def told(problem, example):
     with pytest.raises(UserError) as caught:
-        records.serialize(problem, example, ENCODERS)
+        serialization.serialize(problem, example, ENCODERS)
     return str(caught.value)
 
 
@@ -139,9 +139,9 @@ def test_lazy_values_are_made_when_they_are_written(toy):
     problem = toy("image", "bytes")
     [example], [data] = serialized(problem, 1)
     lazy = {side: lambda value=value: value for side, value in example.items()}
-    assert records.serialize(problem, lazy, ENCODERS) == data
+    assert serialization.serialize(problem, lazy, ENCODERS) == data
     whole = LazyExample(lambda: example)
-    assert records.serialize(problem, whole, ENCODERS) == data
+    assert serialization.serialize(problem, whole, ENCODERS) == data
 
 
 def test_a_lazy_value_that_cannot_be_read_is_told_with_its_place(toy, tmp_path):
@@ -171,7 +171,7 @@ def test_a_picture_that_is_cut_off_is_told(toy, kind):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     whole = getattr(tf.io, f"encode_{kind}")(pixels).numpy()
     problem = toy("image", "label")
-    records.serialize(problem, {"inputs": whole, "targets": 0}, {})
+    serialization.serialize(problem, {"inputs": whole, "targets": 0}, {})
     for length in (40, len(whole) // 2):
         example = {"inputs": whole[:length], "targets": 0}
         assert f"the {kind.upper()} of {length} bytes cannot be decoded" in (
@@ -186,4 +186,6 @@ def test_the_words_of_a_sound_or_picture_must_not_be_empty(toy, inputs):
     message = told(problem, {**example, "targets": " ", "place": "a.tsv:2"})
     assert message.startswith("a.tsv:2: problem 'toy', targets: expected the words of")
     # An empty line of a text corpus is one.
-    records.serialize(toy("bytes", "bytes"), {"inputs": "", "targets": ""}, ENCODERS)
+    serialization.serialize(
+        toy("bytes", "bytes"), {"inputs": "", "targets": ""}, ENCODERS
+    )

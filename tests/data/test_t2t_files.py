@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.data import manifest, pipeline, records
+from t2t_multimodel.data import manifest, pipeline, serialization
 from t2t_multimodel.data.features import BYTES, Audio, Text, Vocabulary
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.data.text_encoder import ByteTextEncoder, SubwordTextEncoder
@@ -172,7 +172,7 @@ def types_of(fields):
 
 def our_types(problem, example):
     encoders = {"inputs": ByteTextEncoder(), "targets": ByteTextEncoder()}
-    record = records.serialize(problem, example, encoders)
+    record = serialization.serialize(problem, example, encoders)
     return types_of(tf.train.Example.FromString(record).features.feature)
 
 

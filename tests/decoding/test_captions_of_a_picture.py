@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.data import records
+from t2t_multimodel.data import serialization
 from t2t_multimodel.data.shards import shard_name
 from t2t_multimodel.data.vocabularies import encoders_for
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
@@ -39,7 +39,7 @@ def run(tmp_path_factory):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for number, pixels, text in CAPTIONS:
             example = {"inputs": pictures[pixels], "targets": text, "image_id": number}
-            writer.write(records.serialize(problem, example, encoders))
+            writer.write(serialization.serialize(problem, example, encoders))
     return run
 
 

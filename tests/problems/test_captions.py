@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from t2t_multimodel.data import records
+from t2t_multimodel.data import serialization
 from t2t_multimodel.data.generate import generate
 from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.data.raw_example import BadExample
@@ -89,7 +89,7 @@ def test_what_is_missing_is_told(tmp_path):
     assert source.missing == (f"1 of 4 pictures, first {lost}",)
     _, bad, *_ = problem.examples("test", tmp_dir=tmp_path, seed=0)
     with pytest.raises(UserError, match="image 4 .*caption 2: .*cannot read"):
-        records.serialize(problem, bad, {})
+        serialization.serialize(problem, bad, {})
     (tmp_path / "coco" / "val2014").rename(tmp_path / "coco" / "somewhere")
     with pytest.raises(UserError, match="no folder .*val2014; unpack val2014.zip"):
         examples("dev", tmp_path)

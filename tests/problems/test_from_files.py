@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from t2t_multimodel.data import records
+from t2t_multimodel.data import serialization
 from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
@@ -250,7 +250,7 @@ def test_mistakes_in_the_pictures(declare, pictures, name, data, message):
     with pytest.raises(UserError, match=message):
         for split in ("train", "dev", "test"):
             for example in examples("image_mine", split):
-                records.serialize(problem, example, {})
+                serialization.serialize(problem, example, {})
 
 
 def test_folders_without_pictures(declare, tmp_path):

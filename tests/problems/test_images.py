@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from t2t_multimodel.data import imagenet_files, records
+from t2t_multimodel.data import imagenet_files, records, serialization
 from t2t_multimodel.data.raw_example import BadExample
 from t2t_multimodel.data.tfds_corpus import TfdsCorpus
 from t2t_multimodel.errors import UserError
@@ -118,7 +118,7 @@ def test_what_is_odd_in_imagenet_is_read(tmp_path):
     found = examples("image_imagenet", "train", tmp_path)
     wanted = np.asarray(colours).astype(int)
     for example in found[:3]:
-        record = records.serialize(problem, example, {})
+        record = serialization.serialize(problem, example, {})
         batch = records.parse_batch(problem, [record], {})
         assert batch["inputs"].shape == (1, 299, 299, 3)
         pixels = batch["inputs"].numpy()[0, 150, 150].astype(int)
@@ -127,7 +127,7 @@ def test_what_is_odd_in_imagenet_is_read(tmp_path):
         else:
             assert len(set(pixels.tolist())) == 1
     with pytest.raises(UserError, match="z.JPEG: .*cannot be decoded"):
-        records.serialize(problem, found[3], {})
+        serialization.serialize(problem, found[3], {})
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_mnist_from_its_idx_files(tmp_path, monkeypatch):
         "test": [5],
     }
     problem = make_problem("image_mnist")
-    record = records.serialize(problem, found["dev"][0], {})
+    record = serialization.serialize(problem, found["dev"][0], {})
     batch = records.parse_batch(problem, tf.constant([record]), {})
     np.testing.assert_array_equal(batch["inputs"][0, ..., 0], pictures[3])
     write(tmp_path / "mnist", {"train-labels-idx1-ubyte": idx(labels[:4])})
@@ -285,7 +285,7 @@ def test_the_same_from_tfds(tmp_path, name):
             found = examples(name, split, tmp_path)
             assert len(found) == 3
             for example in found:
-                records.serialize(problem, example, {})
+                serialization.serialize(problem, example, {})
                 assert (
                     f"TFDS {problem.corpus.name}, {split} example" in example["place"]
                 )
