@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from t2t_multimodel.data import treebank
+from t2t_multimodel.data import plain_files, treebank
 from t2t_multimodel.data.features import TOKENS_8K, Text
 from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.spaces import SpaceId
@@ -76,6 +76,11 @@ class ParsingEnglishPtb8k(Problem):
         """Returns the number of trees, `None` if files are missing."""
         files, missing = _files(tmp_dir, split)
         return None if missing else sum(map(treebank.count_trees, files))
+
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
+        """Returns a digest of the files' names, sizes and times."""
+        files = (path for split in SPLITS for path in _files(tmp_dir, split)[0])
+        return plain_files.state_of_files(files)
 
 
 def _section_names(split: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from t2t_multimodel.data import sound_files, sphere, transcripts
+from t2t_multimodel.data import plain_files, sound_files, sphere, transcripts
 from t2t_multimodel.data.features import BYTES, TOKENS_8K, Audio, Text
 from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.spaces import SpaceId
@@ -150,6 +150,10 @@ class AudioWsjTokens8k(SpeechProblem):
         except UserError:
             return None
 
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
+        """Returns a digest of the names, sizes and times of lists, texts and sounds."""
+        return plain_files.state_of_files(WsjCorpus(tmp_dir / "wsj").paths())
+
 
 @register_problem("audio_wsj_tokens8k_waveform")
 class AudioWsjTokens8kWaveform(AudioWsjTokens8k):
@@ -238,6 +242,16 @@ class AudioLibrispeechTokens8k(SpeechProblem):
         if folder.is_dir():
             return sum(1 for _ in transcripts.read_trans_tree(folder))
         return self.tfds.num_examples(self.parts[split].tfds_split)
+
+    def source_state(self, tmp_dir: pathlib.Path) -> str:
+        """Returns a digest of the names, sizes and times of all files of the splits."""
+        folders = (self._folder(split, tmp_dir) for split in self.parts)
+        return plain_files.state_of_files(
+            path
+            for folder in folders
+            if folder.is_dir()
+            for path in transcripts.files_below(folder)
+        )
 
     def _folder(self, split: str, tmp_dir: pathlib.Path) -> pathlib.Path:
         return tmp_dir / "LibriSpeech" / self.parts[split].folder

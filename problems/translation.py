@@ -91,6 +91,8 @@ class WmtTranslation(Problem):
             folder = self._split_folder(split, tmp_dir)
             found = self._find(folder) if folder.is_dir() else []
             parts.append(plain_files.Part(found))
+        if not any(part.sources for part in parts):
+            return ""
         return plain_files.state_of(parts)
 
     def vocabulary_texts(

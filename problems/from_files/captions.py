@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 
-from t2t_multimodel.data import caption_files, image_files
+from t2t_multimodel.data import caption_files, plain_files
 from t2t_multimodel.data.caption_files import CaptionedPicture
 from t2t_multimodel.data.features import Image, Text
 from t2t_multimodel.data.plain_files import Part
@@ -81,9 +81,9 @@ class Captions(DeclaredProblem):
             for picture in self.read(source)
             if not isinstance(picture, BadExample)
         )
-        lists = image_files.state_of_files(source[0] for source in sources)
+        lists = plain_files.state_of_files(source[0] for source in sources)
         chosen = [(part.only, part.leave_out) for part in self.splits.values()]
-        return f"{chosen} {lists} {image_files.state_of_files(paths)}"
+        return f"{chosen} {lists} {plain_files.state_of_files(paths)}"
 
     def _pictures(self, split: str) -> Iterator[_Listed]:
         # The numbers of two lists may be the same ones.

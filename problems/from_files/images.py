@@ -91,7 +91,7 @@ class ImageCsv(DeclaredProblem):
             if not isinstance(row, BadExample)
         )
         state = plain_files.state_of(self.splits.values())
-        return f"{state} {image_files.state_of_files(listed)}"
+        return f"{state} {plain_files.state_of_files(listed)}"
 
     def _listed(
         self, split: str

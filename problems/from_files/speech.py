@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from t2t_multimodel.data import transcripts
 from t2t_multimodel.data.features import Audio, Text
-from t2t_multimodel.data.image_files import state_of_files
-from t2t_multimodel.data.plain_files import Part
+from t2t_multimodel.data.plain_files import Part, state_of_files
 from t2t_multimodel.data.raw_example import BadExample, RawExample
 from t2t_multimodel.data.text_rows import TABLE_SUFFIXES, suffix_of
 from t2t_multimodel.data.toml_file import TomlTable

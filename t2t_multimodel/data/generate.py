@@ -151,8 +151,11 @@ def _is_complete(
     manifest = manifests.read(data_dir, problem.data_name)
     if manifest is None or not manifest.get("complete"):
         return False
-    if any(manifest.get(key) != value for key, value in description.items()):
-        return False
+    # What was made of sources that are put away since is as good as it was.
+    gone = description.get("source_state") == ""
+    for key, value in description.items():
+        if manifest.get(key) != value and not (gone and key == "source_state"):
+            return False
     try:
         manifests.check_ready([problem], data_dir)
     except UserError:

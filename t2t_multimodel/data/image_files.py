@@ -1,7 +1,6 @@
 """Pictures in folders: which there are, of which class, and in which order."""
 
 import csv
-import hashlib
 import itertools
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -130,19 +129,6 @@ def images_of(folder: pathlib.Path) -> list[pathlib.Path]:
     if not files:
         raise UserError(f"{folder} has no images in it")
     return files
-
-
-def state_of_files(paths: Iterable[pathlib.Path]) -> str:
-    """Returns a digest of the names, sizes and times of files, missing ones too."""
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            stat = path.stat()
-            stamp = (str(path), stat.st_size, stat.st_mtime_ns)
-        except OSError:
-            stamp = (str(path), -1, -1)
-        digest.update(repr(stamp).encode())
-    return digest.hexdigest()
 
 
 def _rows(csv_file: pathlib.Path) -> Iterator[tuple[int, str, str]]:

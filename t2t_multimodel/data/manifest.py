@@ -24,7 +24,7 @@ class HasSourceState(Protocol):
     """A problem that can tell when the files it is made from have changed."""
 
     def source_state(self, tmp_dir: pathlib.Path) -> str:
-        """Returns a text that differs when a source file differs.
+        """Returns a text that differs when a source file does; empty if none is there.
 
         Args:
             tmp_dir: Folder with the sources that have no path of their own.

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import math
+import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -61,6 +62,22 @@ class Part:
         if self.only:
             return self.only.among(total)
         return total - sum(other.among(total) for other in self.leave_out)
+
+
+def state_of_files(paths: Iterable[pathlib.Path]) -> str:
+    """Returns a digest of the names, sizes and times of files, missing ones too.
+
+    Of no files it is empty.
+    """
+    digest, stamp = hashlib.sha256(), None
+    for path in paths:
+        try:
+            stat = path.stat()
+            stamp = (str(path), stat.st_size, stat.st_mtime_ns)
+        except OSError:
+            stamp = (str(path), -1, -1)
+        digest.update(repr(stamp).encode())
+    return digest.hexdigest() if stamp else ""
 
 
 def state_of(parts: Iterable[Part]) -> str:

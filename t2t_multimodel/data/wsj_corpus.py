@@ -81,6 +81,10 @@ class WsjCorpus:
         """Returns where a listed sound file is, `None` if it is not there."""
         return self._files["sounds"].get(name)
 
+    def paths(self) -> list[pathlib.Path]:
+        """Returns all files of the corpora that are there and may be read."""
+        return [path for of_kind in self._files.values() for path in of_kind.values()]
+
     def utterances(self, split: str) -> Iterator[Utterance | BadExample]:
         """Yields the utterances of a split in the order of its lists.
 

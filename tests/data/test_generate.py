@@ -122,6 +122,23 @@ def test_data_that_was_made_otherwise_is_made_again(toy, tmp_path, change):
     manifest.check_ready([problem], tmp_path)
 
 
+def test_data_is_kept_when_its_sources_are_gone_and_made_again_when_they_differ(
+    toy, tmp_path
+):
+    problem = toy("bytes", "bytes")
+    states = {"old": "1 file", "gone": "", "new": "2 files"}
+    written = {}
+    for time, state in states.items():
+        problem.source_state = lambda tmp_dir, state=state: state
+        again = "nothing to do" not in run([problem], tmp_path)[-1]
+        written[time] = again, manifest.read(tmp_path, "toy")["source_state"]
+    assert written == {
+        "old": (True, "1 file"),
+        "gone": (False, "1 file"),
+        "new": (True, "2 files"),
+    }
+
+
 def test_problems_that_share_data_are_written_once(toy, tmp_path):
     base = toy()
     turned = ReversedProblem(base)

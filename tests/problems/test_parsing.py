@@ -40,6 +40,24 @@ def test_spaces_and_multipliers_are_those_of_t2t_1_0_3(problem):
     assert problem.decode_metrics == ("correct_trees", "bracketing_f1")
 
 
+def test_a_change_of_the_treebank_is_noticed(problem, tmp_path):
+    assert problem.source_state(tmp_path) == ""
+    write_sections(tmp_path / "treebank_3")
+    states = [problem.source_state(tmp_path)]
+    assert states == [make_problem("parsing_english_ptb8k").source_state(tmp_path)]
+    for section in ("02", "22", "23"):
+        with open(
+            tmp_path / "treebank_3" / section / f"wsj_{section}01.mrg", "a"
+        ) as file:
+            file.write(TREE.format("more"))
+        states.append(problem.source_state(tmp_path))
+    (tmp_path / "treebank_3/02/wsj_0203.mrg").write_text(TREE.format("other"))
+    states.append(problem.source_state(tmp_path))
+    assert len(set(states)) == 5
+    (tmp_path / "treebank_3/00/wsj_0003.mrg").write_text("in no split")
+    assert problem.source_state(tmp_path) == states[-1]
+
+
 @pytest.mark.parametrize(
     "layout",
     [

@@ -109,6 +109,25 @@ def test_what_is_missing_of_the_discs_is_told(tmp_path):
         examples(problem, "test", tmp_path)
 
 
+def test_a_change_of_the_discs_is_noticed(tmp_path):
+    def state():
+        return make_problem("audio_wsj_tokens8k").source_state(tmp_path)
+
+    states = [state()]
+    assert states == [""]
+    sounds = wsj_tree.write(tmp_path / "wsj", UTTERANCES)
+    states.append(state())
+    assert states[-1] == state()
+    for path in (
+        sounds["dev"][0],
+        tmp_path / "wsj" / wsj_tree.LISTS["test"],
+        tmp_path / "wsj/13-34.1/wsj1/trans/wsj1/si_dt_20/4k0/4k0c0200.dot",
+    ):
+        path.write_bytes(path.read_bytes() + b" ")
+        states.append(state())
+    assert len(set(states)) == 5
+
+
 def test_a_broken_list_and_an_empty_transcript_are_told(tmp_path):
     wsj_tree.write(tmp_path / "wsj", UTTERANCES | {"dev": [(None, "[door_slam] .")]})
     problem = make_problem("audio_wsj_tokens8k")
@@ -206,6 +225,20 @@ def test_librispeech_is_read_from_its_folders(tmp_path, no_tfds, write_sound):
     assert all(not source.missing for source in problem.sources(tmp_path))
     assert problem.known_sizes == {"train": 28539, "dev": 2703, "test": 2620}
     assert "stand-in" in type(problem).__doc__
+
+
+def test_a_change_of_librispeech_is_noticed(tmp_path, no_tfds):
+    problem = make_problem("audio_librispeech_tokens8k")
+    states = [problem.source_state(tmp_path)]
+    assert states == [""]
+    for part in ("train-clean-100", "dev-clean"):
+        folder = write_librispeech(tmp_path, part, ["A", "B"], write_wav)
+        states.append(problem.source_state(tmp_path))
+    for name in ("84-121123-0001.wav", "84-121123.trans.txt"):
+        with open(folder / name, "ab") as file:
+            file.write(b" ")
+        states.append(problem.source_state(tmp_path))
+    assert len(set(states)) == 5 and states[-1] == problem.source_state(tmp_path)
 
 
 def test_what_is_missing_of_librispeech_is_told(tmp_path, no_tfds):

@@ -107,6 +107,7 @@ def test_official_files_in_folders(write, tmp_path):
     counts = [problem.count_examples(s, tmp_path) for s in ("train", "dev", "test")]
     assert counts == [7, 2, 1]
     assert not any(source.missing for source in problem.sources(tmp_path))
+    assert problem.source_state(tmp_path / "elsewhere") == ""
     state = problem.source_state(tmp_path)
     assert make_problem("translate_ende_wmt8k").source_state(tmp_path) == state
     write("wmt_ende/train/newer.en", "More\n")
