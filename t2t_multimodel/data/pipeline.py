@@ -215,11 +215,9 @@ class EvalDataset:
                 yield batch
                 done += 1
         except (*DAMAGE, *UNREADABLE):
-            for number, reason in self._batches.damaged(planned[done]).items():
-                raise UserError(
-                    f"{self._batches.told(number, reason)}; delete that shard and "
-                    "generate it again with t2t-mm-datagen"
-                ) from None
+            for number, words in self._batches.damaged(planned[done]).items():
+                told = self._batches.told(number, words)
+                raise UserError(f"{told}; {self._batches.remedy}") from None
             raise
 
     def as_numpy_iterator(self) -> Iterator[dict[str, np.ndarray]]:

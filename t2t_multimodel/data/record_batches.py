@@ -15,6 +15,7 @@ from t2t_multimodel.data.batch_plan import PlannedBatch
 from t2t_multimodel.data.batching import Buckets
 from t2t_multimodel.data.damage import DAMAGE, UNREADABLE, words_of
 from t2t_multimodel.data.shard_index import ShardIndex
+from t2t_multimodel.data.vocabularies import datagen_command
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.problem import Problem
 
@@ -118,12 +119,18 @@ class RecordBatches:
             ) from None
         return {}
 
-    def told(self, number: int, reason: str) -> str:
-        """Returns the words for a damaged record: problem, file, record and byte."""
+    def told(self, number: int, words: str) -> str:
+        """Returns the line for a damaged record: problem, file, record and byte."""
         return (
             f"problem {self.problem.name!r}: {self.index.place(number)} is damaged "
-            f"({reason})"
+            f"({words})"
         )
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a damaged record; ends with a command."""
+        command = datagen_command(self.index.paths[0].parent, [self.problem.name])
+        return f"delete that shard and generate it again with: {command}"
 
     def _as_arrays(self, planned: PlannedBatch) -> tuple[np.ndarray, ...]:
         bucket, numbers, turns = planned

@@ -7,16 +7,19 @@ shuffled, yet a checkpoint of the reader holds a few numbers and no data.
 import array
 import dataclasses
 import functools
+import itertools
 import os
 import pathlib
 import struct
 import zipfile
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.data import records
+from t2t_multimodel.data.damage import DAMAGE, words_of
 from t2t_multimodel.data.shards import find_shards, index_path
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.problems.problem import Problem
@@ -25,6 +28,17 @@ _LENGTH = struct.Struct("<Q")
 # TFRecord: 8 bytes length, 4 bytes check sum, the record, 4 bytes check sum.
 _FRAME_BYTES = 16
 _PARSED_AT_ONCE = 1024
+
+# What reading an index file raises, whichever of its bits is wrong.
+_NOT_AN_INDEX = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    zipfile.BadZipFile,
+)
 
 
 class Place(NamedTuple):
@@ -105,7 +119,7 @@ def record_offsets(path: pathlib.Path) -> np.ndarray:
     """Returns the byte at which each record of a TFRecord file begins.
 
     Raises:
-        UserError: If the file ends within a record.
+        UserError: If a record is cut off or its length is damaged.
     """
     size = path.stat().st_size
     offsets = array.array("q")
@@ -118,11 +132,39 @@ def record_offsets(path: pathlib.Path) -> np.ndarray:
             length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else size
             position += length + _FRAME_BYTES
     if position != size:
-        raise UserError(
-            f"shard {path} is cut off within record {len(offsets) - 1}; delete it and "
-            "generate it again"
-        )
+        # Which of the lengths is wrong, only their check sums tell.
+        for _ in _placed_records(path):
+            pass
     return np.array(offsets, np.int64)
+
+
+def _placed_records(path: pathlib.Path) -> Iterator[tuple[Place, bytes]]:
+    """Yields the records of a shard, all check sums looked at.
+
+    Raises:
+        UserError: At the first record that is damaged.
+    """
+    contents = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    place = Place(path, 0, 0)
+    while True:
+        try:
+            content = next(contents, None)
+        except DAMAGE as error:
+            raise _damaged(place, words_of(error)) from None
+        if content is None:
+            break
+        yield place, content
+        after = place.byte_offset + len(content) + _FRAME_BYTES
+        place = Place(path, place.record + 1, after)
+    # TensorFlow takes a length that is cut off for the end of the file.
+    if place.byte_offset != path.stat().st_size:
+        raise _damaged(place, "the shard ends within it")
+
+
+def _damaged(place: Place, words: str) -> UserError:
+    return UserError(
+        f"{place} is damaged ({words}); delete that shard and generate it again"
+    )
 
 
 def build_index(problem: Problem, paths: list[pathlib.Path]) -> ShardIndex:
@@ -150,10 +192,10 @@ def build_index(problem: Problem, paths: list[pathlib.Path]) -> ShardIndex:
             records.parse_batch(
                 problem, record[None], longest, wav_bytes_inputs=wav_bytes_inputs
             )
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+    except DAMAGE as error:
+        _tell_damage(problem, paths)
         raise UserError(
-            f"{paths[0].name} or a shard next to it cannot be read as problem "
-            f"{problem.name!r}: {error.message.splitlines()[0]}"
+            f"the first record of {paths[0]} {_unlike(problem, error)}"
         ) from None
     joined = {
         side: np.concatenate([*parts, np.zeros(0, np.int32)])
@@ -168,6 +210,34 @@ def build_index(problem: Problem, paths: list[pathlib.Path]) -> ShardIndex:
         inputs_length=joined[first].astype(np.int32),
         targets_length=joined[second].astype(np.int32),
         wav_bytes_inputs=wav_bytes_inputs,
+    )
+
+
+def _tell_damage(problem: Problem, paths: Sequence[pathlib.Path]) -> None:
+    """Reads shards once more, to find the record at which that ends.
+
+    Raises:
+        UserError: If a record is damaged or has other features.
+    """
+    for path in paths:
+        placed = _placed_records(path)
+        while some := list(itertools.islice(placed, _PARSED_AT_ONCE)):
+            try:
+                records.parse_lengths(problem, [content for _, content in some])
+                continue
+            except DAMAGE:
+                pass  # It is one of these.
+            for place, content in some:
+                try:
+                    records.parse_lengths(problem, [content])
+                except DAMAGE as error:
+                    raise UserError(f"{place} {_unlike(problem, error)}") from None
+
+
+def _unlike(problem: Problem, error: Exception) -> str:
+    return (
+        f"cannot be read as problem {problem.name!r} ({words_of(error)}); delete that "
+        "shard and generate it again, or declare the features that it was written with"
     )
 
 
@@ -189,10 +259,14 @@ def load_index(
         )
     shard_bytes = np.array([path.stat().st_size for path in paths], np.int64)
     try:
-        with np.load(index_path(data_dir, problem.data_name, split)) as arrays:
+        # NumPy leaves a file open that it cannot make sense of.
+        with (
+            open(index_path(data_dir, problem.data_name, split), "rb") as file,
+            np.load(file) as arrays,
+        ):
             index = ShardIndex(paths=tuple(paths), **arrays)
         if np.array_equal(index.shard_bytes, shard_bytes):
             return index
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile):
+    except _NOT_AN_INDEX:
         pass  # Only ever a saving of time: what it holds is in the shards.
     return build_index(problem, paths)

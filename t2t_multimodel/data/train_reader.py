@@ -173,8 +173,9 @@ class TrainReader:
         try:
             return self._batches.batch(planned)
         except (*DAMAGE, *UNREADABLE):
-            for number, reason in self._batches.damaged(planned).items():
-                raise UserError(self._batches.told(number, reason)) from None
+            for number, words in self._batches.damaged(planned).items():
+                told = self._batches.told(number, words)
+                raise UserError(f"{told}; {self._batches.remedy}") from None
             raise
 
     def places(self, numbers: Iterable[int]) -> list[Place]:
@@ -190,14 +191,13 @@ class TrainReader:
     def _leave_out(self, bad: Mapping[int, str]) -> None:
         """Notes damaged records, each with a warning, if so many may be left out."""
         allowed = self._skip_bad_examples
-        for number, reason in bad.items():
-            told = self._batches.told(number, reason)
+        for number, words in bad.items():
+            told = self._batches.told(number, words)
             if self.num_bad_examples >= allowed:
                 already = f", and {allowed} were left out already" if allowed else ""
                 raise UserError(
-                    f"{told}{already}; delete that shard and generate it again with "
-                    "t2t-mm-datagen, or leave up to N damaged records out with "
-                    "--skip_bad_examples=N"
+                    f"{told}{already}; leave up to N damaged records out with "
+                    f"--skip_bad_examples=N, or {self._batches.remedy}"
                 )
             self._plan.leave_out([number])
             _log.warning(

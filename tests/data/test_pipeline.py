@@ -1,7 +1,5 @@
-"""Batches: everything is seen, shapes are known, an iterator goes on exactly."""
+"""Buckets that occur, and evaluation: everything is seen, in order, or named."""
 
-import collections
-import itertools
 import pathlib
 import shutil
 
@@ -9,108 +7,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.data import batching, pipeline
+from t2t_multimodel.data import batching, pipeline, shard_index
 from t2t_multimodel.data.features import ClassLabel, Image, Text, Vocabulary
 from t2t_multimodel.data.generate import generate
 from t2t_multimodel.data.spaces import SpaceId
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.problems.problem import ReversedProblem
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "shards"
 
 KINDS = [("bytes", "tokens"), ("image", "label"), ("spectrogram", "tokens")]
 
 
-def batches(dataset, count):
-    return list(itertools.islice(dataset.as_numpy_iterator(), count))
-
-
 def shapes_of(batch):
     return {key: value.shape for key, value in batch.items()}
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-def test_training_batches_have_declared_shapes(generated, kinds):
-    problem, data_dir = generated(*kinds)
-    arguments = {"batch_size": 700}
-    buckets = pipeline.training_buckets(problem, data_dir, **arguments)
-    declared = batching.bucket_shapes(problem, buckets)
-    dataset = pipeline.train_dataset(problem, data_dir, seed=1, **arguments)
-    for batch in batches(dataset, 12):
-        assert shapes_of(batch) in declared
-
-
-def test_every_example_once_an_epoch(generated):
-    problem, data_dir = generated("image", "label", examples=40)
-    dataset = pipeline.train_dataset(
-        problem, data_dir, batch_size=64, seed=5, examples_per_batch=8
-    )
-    epochs = []
-    read = batches(dataset, 15)
-    for start in (0, 5, 10):
-        ids = np.concatenate([b["example_id"] for b in read[start : start + 5]])
-        assert sorted(ids) == list(range(40))
-        epochs.append(tuple(ids))
-    assert len(set(epochs)) == 3
-
-
-def test_readers_that_share_an_epoch_share_out_its_examples(generated):
-    problem, data_dir = generated("image", "label", examples=40)
-    ids = []
-    for reader in range(2):
-        dataset = pipeline.train_dataset(
-            problem,
-            data_dir,
-            batch_size=64,
-            seed=5,
-            examples_per_batch=5,
-            shard=(reader, 2),
-        )
-        ids += [batch["example_id"] for batch in batches(dataset, 4)]
-    assert sorted(np.concatenate(ids)) == list(range(40))
-
-
-def test_all_lengths_get_their_share(generated):
-    problem, data_dir = generated("bytes", "tokens", examples=60)
-    dataset = pipeline.train_dataset(problem, data_dir, batch_size=800, seed=2)
-    seen = collections.Counter()
-    for batch in batches(dataset, 400):
-        seen.update(batch["example_id"].tolist())
-    assert set(seen) == set(range(60))
-    assert max(seen.values()) <= 1.5 * min(seen.values())
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-def test_a_restored_iterator_goes_on_exactly(generated, kinds, tmp_path):
-    problem, data_dir = generated(*kinds)
-
-    def fresh():
-        return iter(pipeline.train_dataset(problem, data_dir, batch_size=700, seed=3))
-
-    first = fresh()
-    for _ in range(9):
-        next(first)
-    path = tf.train.Checkpoint(iterator=first).write(str(tmp_path / "state"))
-    want = [next(first) for _ in range(10)]
-    second = fresh()
-    tf.train.Checkpoint(iterator=second).read(path).assert_consumed()
-    for batch in want:
-        again = next(second)
-        assert batch.keys() == again.keys()
-        for key, value in batch.items():
-            np.testing.assert_array_equal(value, again[key])
-
-
-def test_the_state_without_prefetch_holds_no_data(generated, tmp_path):
-    problem, data_dir = generated("spectrogram", "tokens")
-    iterator = iter(
-        pipeline.train_dataset(problem, data_dir, batch_size=700, seed=3, prefetch=0)
-    )
-    for _ in range(20):
-        next(iterator)
-    tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "state"))
-    size = sum(path.stat().st_size for path in tmp_path.glob("state.*"))
-    assert size < 20_000
 
 
 @pytest.mark.parametrize(
@@ -134,17 +43,6 @@ def test_examples_that_fill_no_batch_join_the_next_bucket(
     generate([problem], tmp_path, tmp_path, num_processes=1, say=lambda _: None)
     buckets = pipeline.training_buckets(problem, tmp_path, batch_size=160)
     assert buckets.boundaries == boundaries
-
-
-def test_the_seed_decides_the_order(generated):
-    problem, data_dir = generated()
-
-    def ids(seed):
-        dataset = pipeline.train_dataset(problem, data_dir, batch_size=700, seed=seed)
-        return [batch["example_id"].tolist() for batch in batches(dataset, 5)]
-
-    assert ids(1) == ids(1)
-    assert ids(1) != ids(2)
 
 
 @pytest.mark.parametrize("kinds", KINDS)
@@ -184,23 +82,9 @@ def test_dropped_examples_are_told(generated, caplog):
         pipeline.training_buckets(problem, data_dir, batch_size=2)
 
 
-def test_a_reversed_problem_reads_the_data_of_its_base(generated):
-    problem, data_dir = generated()
-    turned = ReversedProblem(problem)
-    turned.name = "toy_rev"
-    [batch] = batches(
-        pipeline.train_dataset(problem, data_dir, batch_size=700, seed=1), 1
-    )
-    [swapped] = batches(
-        pipeline.train_dataset(turned, data_dir, batch_size=700, seed=1), 1
-    )
-    np.testing.assert_array_equal(batch["inputs"], swapped["targets"])
-    np.testing.assert_array_equal(batch["targets"], swapped["inputs"])
-
-
 def test_missing_data_is_told(toy, tmp_path):
     with pytest.raises(UserError, match="no train data of problem 'toy'"):
-        pipeline.train_dataset(toy(), tmp_path, batch_size=64, seed=1)
+        pipeline.training_buckets(toy(), tmp_path, batch_size=64)
 
 
 def test_data_of_other_features_is_told(generated, toy):
@@ -208,7 +92,7 @@ def test_data_of_other_features_is_told(generated, toy):
     for index in data_dir.glob("*.index.npz"):
         index.unlink()
     with pytest.raises(UserError, match="cannot be read as problem 'toy'"):
-        pipeline.train_dataset(toy("image", "label"), data_dir, batch_size=64, seed=1)
+        pipeline.training_buckets(toy("image", "label"), data_dir, batch_size=64)
 
 
 def test_shards_that_t2t_wrote_are_read(toy, tmp_path):
@@ -244,3 +128,46 @@ def test_shards_that_t2t_wrote_are_read(toy, tmp_path):
                 png = fields["image/encoded"].bytes_list.value[0]
                 np.testing.assert_array_equal(source, tf.io.decode_png(png))
                 assert target == fields["image/class/label"].int64_list.value[0]
+
+
+@pytest.mark.parametrize(
+    "how, words",
+    [
+        ("flipped", "corrupted record at"),
+        ("cut", "the shard ends before it|truncated record"),
+    ],
+)
+def test_a_damaged_record_of_the_evaluation_is_named(generated, how, words):
+    problem, data_dir = generated("bytes", "label")
+    dataset = pipeline.eval_dataset(
+        problem, data_dir, "dev", batch_size=64, examples_per_batch=2
+    )
+    assert len(list(dataset)) == 4
+    index = shard_index.load_index(problem, data_dir, "dev")
+    path, record, offset = index.place(3)
+    data = bytearray(path.read_bytes())
+    data[offset + 20] ^= 1
+    path.write_bytes(data if how == "flipped" else data[:offset])
+    seen = []
+    message = (
+        rf"^problem 'toy': record {record} of {path} \(at byte {offset}\) is damaged "
+        rf"\(.*({words}).*\); delete that shard and generate it again with: t2t-mm-"
+    )
+    with pytest.raises(UserError, match=message):
+        for batch in dataset.as_numpy_iterator():
+            seen += batch["example_id"].tolist()
+    assert seen == [0, 1]
+
+
+def test_an_evaluation_can_be_gone_through_again_and_left_early(generated):
+    problem, data_dir = generated("bytes", "label")
+    dataset = pipeline.eval_dataset(
+        problem, data_dir, "dev", batch_size=64, examples_per_batch=2
+    )
+    one, other = iter(dataset), iter(dataset)
+    ids = []
+    for first, second in zip(one, other, strict=True):
+        np.testing.assert_array_equal(first["inputs"], second["inputs"])
+        ids += first["example_id"].numpy().tolist()
+        next(iter(dataset))
+    assert ids == list(range(7))

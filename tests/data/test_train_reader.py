@@ -344,8 +344,9 @@ def test_a_damaged_record_is_named_and_stops_nothing_before_it(
     [(path, record, offset)] = reader.places([39])
     message = (
         rf"^problem 'toy': record {record} of {path} \(at byte {offset}\) is damaged "
-        rf"\(.*{reason}.*\); delete that shard and generate it again with "
-        r"t2t-mm-datagen, or leave up to N .* with --skip_bad_examples=N$"
+        rf"\(.*{reason}.*\); leave up to N damaged records out with "
+        r"--skip_bad_examples=N, or delete that shard and generate it again with: "
+        rf"t2t-mm-datagen --data_dir={path.parent} --problems=toy$"
     )
     state = reader.get_state()
     for _ in range(2):  # it does not go away
@@ -399,7 +400,7 @@ def test_no_more_are_left_out_than_allowed(pictures):
     reader = pictures(skip_bad_examples=2)
     for number in (1, 20, 33):
         damage(reader, number, "content")
-    message = "and 2 were left out already; delete that shard"
+    message = "and 2 were left out already; leave up to N"
     with pytest.raises(UserError, match=message):
         take(reader, 11)
     assert reader.num_bad_examples == 2
