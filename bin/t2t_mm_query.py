@@ -15,8 +15,8 @@ DESCRIPTION = """Asks a TensorFlow Serving that has an export of t2t-mm-exporter
   t2t-mm-query --servable_name=NAME --problem=PROBLEM --inputs_once="a red circle"
   t2t-mm-query --servable_name=NAME --problem=PROBLEM     type lines; q quits
 
-What the problem takes is sent: a text as it is, an image (PNG, JPEG) or a sound (WAV)
-by the path of its file."""
+What the problem takes is sent: a text as it is, an image (PNG, JPEG) or a sound (WAV,
+SPHERE; others with the package soundfile) by the path of its file."""
 
 EXIT_SOME_LINES_FAILED = 1
 

@@ -48,6 +48,19 @@ def read_waveform(
         UserError: If the file is missing, cut off, empty, of an unknown kind, or has
             no such channel.
     """
+    waveform, rate = read_sound(path, channel)
+    resampled = resampling.resample(waveform, rate, sample_rate_hz)
+    # Between two samples the sound may be louder than at either.
+    return resampled if resampled is waveform else np.clip(resampled, -1.0, 1.0)
+
+
+def read_sound(
+    path: str | os.PathLike[str], channel: int | None = None
+) -> tuple[np.ndarray, int]:
+    """Returns the waveform of a sound file at its own rate, and that rate in Hz.
+
+    Without TensorFlow; arguments, result and errors are those of `read_waveform`.
+    """
     path = pathlib.Path(path)
     try:
         data = path.read_bytes()
@@ -59,9 +72,7 @@ def read_waveform(
         _check(waveform)
     except UserError as error:
         raise UserError(f"{path} {error}") from None
-    resampled = resampling.resample(waveform, rate, sample_rate_hz)
-    # Between two samples the sound may be louder than at either.
-    return resampled if resampled is waveform else np.clip(resampled, -1.0, 1.0)
+    return waveform, rate
 
 
 def _decode(data: bytes, path: pathlib.Path) -> tuple[np.ndarray, int]:

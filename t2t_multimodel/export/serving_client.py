@@ -7,12 +7,12 @@ import pathlib
 import urllib.error
 import urllib.parse
 import urllib.request
-import wave
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from t2t_multimodel.data import sound_files
 from t2t_multimodel.errors import UserError, unknown
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -125,7 +125,8 @@ def request_inputs(names: list[str], line: str, sample_rate_hz: int) -> dict[str
 
     Args:
         names: Of the signature's inputs; they tell what it takes.
-        line: A text, or the path of a PNG, JPEG or WAV file.
+        line: A text, or the path of a picture (PNG, JPEG) or a sound that `sound_files`
+            reads.
         sample_rate_hz: Of the sounds that the problem was trained with.
 
     Raises:
@@ -136,7 +137,7 @@ def request_inputs(names: list[str], line: str, sample_rate_hz: int) -> dict[str
     if names == ["image"]:
         return {"image": [{"b64": base64.b64encode(_read_image(line)).decode()}]}
     if names == ["num_samples", "waveform"]:
-        samples = _read_wav(line, sample_rate_hz)
+        samples = _read_sound(line, sample_rate_hz)
         return {"waveform": [samples.tolist()], "num_samples": [len(samples)]}
     raise UserError(
         f"the signature takes {', '.join(names)}, which no export of t2t-mm-exporter "
@@ -168,27 +169,15 @@ def _read_image(path: str) -> bytes:
     return content
 
 
-def _read_wav(path: str, sample_rate_hz: int) -> np.ndarray:
-    try:
-        with wave.open(str(_path(path)), "rb") as file:
-            width, rate = file.getsampwidth(), file.getframerate()
-            data, channels = file.readframes(file.getnframes()), file.getnchannels()
-    except OSError as error:
-        raise UserError(f"cannot read sound {path}: {error.strerror}") from None
-    except (wave.Error, EOFError) as error:
+def _read_sound(path: str, sample_rate_hz: int) -> np.ndarray:
+    waveform, rate = sound_files.read_sound(_path(path))
+    if rate != sample_rate_hz:
         raise UserError(
-            f"{path} is not a WAV file ({error or 'it ends early'}); convert it with: "
-            f"sox {path} -b 16 -r {sample_rate_hz} -c 1 converted.wav"
-        ) from None
-    if width != 2 or rate != sample_rate_hz or not data:
-        raise UserError(
-            f"{path} has {len(data)} bytes of samples of {8 * width} bits, {rate} a "
-            f"second; expected 16 bits, {sample_rate_hz} a second: convert it with: "
-            f"sox {path} -b 16 -r {sample_rate_hz} -c 1 converted.wav, or give the "
-            "rate of the problem as --sample_rate"
+            f"{path} has {rate} samples a second; expected {sample_rate_hz}: convert "
+            f"it with: sox {path} -r {sample_rate_hz} converted.wav, or give the rate "
+            "of the problem as --sample_rate"
         )
-    samples = np.frombuffer(data, "<i2").astype(np.float32) / 2**15
-    return samples.reshape(-1, channels).mean(axis=1)
+    return waveform
 
 
 def _path(path: str) -> pathlib.Path:

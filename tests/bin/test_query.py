@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-import wave
 
 import numpy as np
 import pytest
 
 from t2t_multimodel.bin.t2t_mm_query import main
+from tests.data import sound_bytes
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 
@@ -99,23 +99,23 @@ def query(server, capsys):
     return query
 
 
-def write_wav(path, samples, rate=16000, width=2, channels=1):
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(width)
-        file.setframerate(rate)
-        file.writeframes(np.asarray(samples, "<i2").tobytes())
+def write_wav(path, samples, **more):
+    path.write_bytes(sound_bytes.wav(np.asarray(samples, "<i2").tobytes(), **more))
 
 
-def test_help_answers_without_tensorflow():
+def test_help_and_sounds_do_without_tensorflow(tmp_path):
     code = (
         "import sys\n"
         "from t2t_multimodel.bin.t2t_mm_query import main\n"
-        "import t2t_multimodel.export.serving_client\n"
+        "from t2t_multimodel.export.serving_client import request_inputs\n"
         "status = main(['--help'])\n"
+        "request_inputs(['num_samples', 'waveform'], sys.argv[1], 16000)\n"
         "sys.exit(status or 'tensorflow' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    path = tmp_path / "a.wav"
+    write_wav(path, [1, 2])
+    command = [sys.executable, "-c", code, path]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--timeout_secs" in done.stdout
 
@@ -155,6 +155,21 @@ def test_a_sound_is_sent_as_samples_with_their_number(query, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "name,data",
+    [
+        ("a.sph", sound_bytes.sphere([8192, -16384])),
+        ("a.wav", sound_bytes.wav(bytes([160, 64]), width=1)),
+    ],
+    ids=["sphere", "8-bit"],
+)
+def test_sounds_of_other_encodings_are_sent(query, tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    assert query("--problem=listen", f"--inputs_once={tmp_path / name}")[0] == 0
+    (request,) = Serving.requests
+    assert request["inputs"] == {"waveform": [[0.25, -0.5]], "num_samples": [2]}
+
+
 def test_lines_are_answered_until_q(query, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("eins\n\nbad\nzwei\nq\ndrei\n"))
     status, out, err = query()
@@ -176,7 +191,10 @@ def test_lines_are_answered_until_q(query, monkeypatch):
         (["--problem=look"], "cannot read image x: No such file"),
         (["--problem=look", f"--inputs_once={__file__}"], "is neither PNG nor JPEG"),
         (["--problem=listen"], "cannot read sound x: No such file"),
-        (["--problem=listen", f"--inputs_once={__file__}"], "is not a WAV file"),
+        (
+            ["--problem=listen", f"--inputs_once={__file__}"],
+            "is neither WAV nor SPHERE",
+        ),
         (["--problem=listen", "--inputs_once=a\0b"], "is not the path of a file"),
         (["--inputs_once=bad"], "refuses the input: assertion failed"),
         (["--server=127.0.0.1:1"], "cannot reach http://127.0.0.1:1: "),
@@ -192,17 +210,12 @@ def test_mistakes_are_answered_with_one_line(query, flags, message):
     assert message in line
 
 
-@pytest.mark.parametrize(
-    "samples,more,message",
-    [
-        ([1, 2], {"rate": 8000}, "16 bits, 8000 a second; expected 16 bits, 16000"),
-        ([1, 2], {"width": 1}, "samples of 8 bits"),
-        ([], {}, "has 0 bytes of samples"),
-    ],
-)
-def test_sounds_of_another_kind_are_refused(query, tmp_path, samples, more, message):
+def test_sounds_of_another_rate_or_none_are_refused(query, tmp_path):
     path = tmp_path / "a.wav"
-    write_wav(path, samples, **more)
+    write_wav(path, [1, 2], rate=8000)
     status, _, err = query("--problem=listen", f"--inputs_once={path}")
     assert status == 2
-    assert message in err and "sox" in err
+    assert "8000 samples a second; expected 16000" in err and "sox" in err
+    write_wav(path, [])
+    status, _, err = query("--problem=listen", f"--inputs_once={path}")
+    assert (status, err) == (2, f"t2t-mm-query: {path} holds no samples\n")
