@@ -8,15 +8,17 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from absl import flags
 
-from t2t_multimodel.bin import command_line
+from t2t_multimodel import exit_status, signals
+from t2t_multimodel.bin import command_line, replayed_step
 from t2t_multimodel.bin.t2t_flags.refusal import schedule_refusal
 from t2t_multimodel.errors import UserError
 
 if TYPE_CHECKING:  # loads TensorFlow
+    from t2t_multimodel.training.replicas import Replicas
     from t2t_multimodel.training.run_config import RunConfig
 
 PROGRAM = "t2t-mm-trainer"
@@ -71,6 +73,20 @@ def define_flags() -> flags.FlagValues:
     integer("save_checkpoints_steps", 500, "Steps between checkpoints.")
     integer("keep_checkpoint_max", 20, "Checkpoints kept, the newest.")
     integer("random_seed", 1234, "Decides weights, order of data, dropout and noise.")
+    _define_devices(values)
+    _define_mishaps(values)
+    string(
+        "warm_start_from",
+        "",
+        "Begin with what another run has learned: its output directory, or one of its "
+        "checkpoints; problems may be added, left out or others.",
+    )
+    flags.DEFINE_multi_string(
+        "freeze",
+        [],
+        "Parts that do not train, e.g. encoder/*; commas between several, or repeated.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "eval_use_test_set",
         False,
@@ -78,6 +94,46 @@ def define_flags() -> flags.FlagValues:
         flag_values=values,
     )
     return values
+
+
+def _define_devices(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "worker_gpu",
+        1,
+        "Devices of this process that share each step; without GPUs, logical CPUs to "
+        "try it out. Several processes are told of each other by TF_CONFIG.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "all_reduce",
+        "auto",
+        "How devices add up gradients: auto, nccl, hierarchical_copy or reduce_to_one; "
+        "between processes auto, nccl or ring.",
+        flag_values=values,
+    )
+
+
+def _define_mishaps(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "max_bad_steps",
+        10,
+        "End after so many steps in a row whose loss or gradient is not finite; such a "
+        "step updates nothing.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "skip_bad_examples",
+        0,
+        "Leave out up to so many damaged training records of each problem.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "replay",
+        "",
+        "Compute a step that was not finite again: the bad_step-<step>.json that the "
+        "run wrote. Needs no other flag.",
+        flag_values=values,
+    )
 
 
 def _check_schedule(value: str) -> bool:
@@ -95,8 +151,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(values: flags.FlagValues) -> int:
     """Does what the flags say; returns the exit status."""
+    if values.replay:
+        return replayed_step.show(values.replay, values.data_dir)
     config = run_config(values)
-    if values.generate_data:
+    if values.generate_data and _is_chief():
         generate(config, values)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
@@ -107,20 +165,37 @@ def run(values: flags.FlagValues) -> int:
     quiet_tensorflow.load()
     import tensorflow as tf
 
-    from t2t_multimodel.training.trainer import NotFiniteError, Trainer
+    from t2t_multimodel.training.devices import make_replicas
 
     if values.schedule == "evaluate":
         _check_trained(config)
     # Without it two runs of one seed differ in the last bits, and a run that was
     # killed and continued would not end with the weights of one that was not.
     tf.config.experimental.enable_op_determinism()
-    _divide_cores(config.num_parallel_problems)
+    if values.worker_gpu == 1:
+        _divide_cores(config.num_parallel_problems)
+    with signals.ending_at_once(PROGRAM) if _has_peers() else contextlib.nullcontext():
+        replicas = make_replicas(values.worker_gpu, values.all_reduce)
+    return _train(config, values, replicas)
+
+
+def _train(config: "RunConfig", values: flags.FlagValues, replicas: "Replicas") -> int:
+    """Trains or evaluates; ends the process at once if another worker is gone."""
+    import tensorflow as tf
+
+    from t2t_multimodel.training.bad_steps import NotFiniteError
+    from t2t_multimodel.training.devices import is_peer_loss
+    from t2t_multimodel.training.trainer import Trainer
+
     try:
-        with contextlib.closing(Trainer(config, **_decode_scores(values))) as trainer:
-            if values.schedule == "evaluate":
+        with contextlib.closing(
+            Trainer(config, replicas=replicas, **_decode_scores(values))
+        ) as trainer:
+            if values.schedule != "evaluate":
+                trainer.train(PROGRAM)
+            elif replicas.is_chief:
                 trainer.evaluate()
-            else:
-                trainer.train()
+        return 0
     except NotFiniteError as error:
         raise UserError(str(error)) from error
     except tf.errors.ResourceExhaustedError as error:
@@ -128,7 +203,10 @@ def run(values: flags.FlagValues) -> int:
             f"out of memory at batch_size={config.hparams.batch_size}; give a smaller "
             f"one: --hparams=batch_size={config.hparams.batch_size // 2}"
         ) from error
-    return 0
+    except tf.errors.OpError as error:
+        if replicas.num_workers == 1 or not is_peer_loss(error):
+            raise
+        return _leave_group(error)
 
 
 def _check_trained(config: "RunConfig") -> None:
@@ -139,6 +217,36 @@ def _check_trained(config: "RunConfig") -> None:
         raise UserError(
             f"{config.output_dir} has no checkpoint to evaluate; train first"
         )
+
+
+def _has_peers() -> bool:
+    """Whether TF_CONFIG tells of other workers."""
+    return _worker()[1] > 1
+
+
+def _is_chief() -> bool:
+    return _worker()[0] == 0
+
+
+def _worker() -> tuple[int, int]:
+    """Returns this worker's number and how many there are."""
+    from t2t_multimodel.training.cluster import worker_of
+
+    text = os.environ.get("TF_CONFIG", "")
+    return worker_of(text) if text else (0, 1)
+
+
+def _leave_group(error: Exception) -> NoReturn:
+    """Ends the process as it is: operations that wait for a peer never end."""
+    said = " ".join(str(error).split())[:200]
+    print(
+        f"{PROGRAM}: another worker of the group is gone, or cannot be reached; start "
+        f"all again, and they go on from the last checkpoint ({said})",
+        file=sys.stderr,
+        flush=True,
+    )
+    sys.stdout.flush()
+    os._exit(exit_status.PEER_LOST)
 
 
 def _decode_scores(values: flags.FlagValues) -> dict[str, Any]:
@@ -214,7 +322,15 @@ def run_config(values: flags.FlagValues) -> "RunConfig":
         keep_checkpoint_max=values.keep_checkpoint_max,
         random_seed=values.random_seed,
         eval_split=_eval_split(values),
+        max_bad_steps=values.max_bad_steps,
+        skip_bad_examples=values.skip_bad_examples,
+        warm_start_from=_folder(values.warm_start_from),
+        freeze=tuple(values.freeze),
     )
+
+
+def _folder(path: str) -> pathlib.Path | None:
+    return pathlib.Path(path).expanduser() if path else None
 
 
 def generate(config: "RunConfig", values: flags.FlagValues) -> None:

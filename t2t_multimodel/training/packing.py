@@ -33,13 +33,16 @@ class GradientPacking:
     def pack(self, gradients: Sequence) -> list:
         """Returns the vector, zeros standing for `None`, and the large tensors."""
         vector = [
-            tf.zeros([size]) if gradients[i] is None else tf.reshape(gradients[i], [-1])
+            tf.zeros([size])
+            if gradients[i] is None
+            else tf.reshape(gradients[i], [size])
             for i, size in zip(self.small, self._small_sizes, strict=True)
         ]
-        return [
-            tf.concat([tf.zeros([0]), *vector], axis=0),
-            *(gradients[i] for i in self.large),
+        large = [
+            None if gradients[i] is None else tf.reshape(gradients[i], self.shapes[i])
+            for i in self.large
         ]
+        return [tf.concat([tf.zeros([0]), *vector], axis=0), *large]
 
     def unpack(self, packed: Sequence, used: Sequence[bool]) -> list:
         """Returns one gradient per variable; `None` where `used` is False."""

@@ -50,6 +50,21 @@ class Replicas:
         """Whether this process writes what all have in common."""
         return self.worker == 0
 
+    def agree(self, number: int) -> bool:
+        """Waits for all workers; returns whether they gave the same number."""
+        if self.num_workers == 1:
+            return True
+
+        @tf.function
+        def mean_of_all():
+            value = tf.constant(float(number), tf.float64)
+            reduce = tf.distribute.ReduceOp.MEAN
+            return tf.distribute.get_replica_context().all_reduce(reduce, value)
+
+        means = self.strategy.run(mean_of_all)
+        mean = self.strategy.experimental_local_results(means)[0]
+        return float(mean) == number
+
     def problems_of(
         self, replica: int, names: Sequence[str], *, joint: bool
     ) -> tuple[str, ...]:

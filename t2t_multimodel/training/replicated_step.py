@@ -166,7 +166,8 @@ class ReplicatedStep:
             used = self._used(names)
             packed = self._filled(packed, used)
             sent = [part for part in packed if part is not None]
-            sent += [table, stop]
+            # One tensor in all replicas would not be taken for a value of each.
+            sent += [table, tf.identity(stop)]
             self.reduced_bytes = sum(
                 part.shape.num_elements() * part.dtype.size for part in sent
             )

@@ -26,7 +26,13 @@ class RunConfig:
         random_seed: Decides weights, order of data, dropout and gating noise.
         evaluate_at_end: Whether to evaluate after the last step.
         eval_split: Split that is evaluated.
-        num_parallel_problems: Problems of a joint step computed side by side.
+        num_parallel_problems: Problems of a joint step computed side by side, on one
+            device.
+        max_bad_steps: Steps in a row whose loss or gradient is not finite, after
+            which the run ends.
+        skip_bad_examples: Damaged records that each reader of a problem leaves out.
+        warm_start_from: Run or checkpoint to begin with.
+        freeze: Patterns of the variables that do not train.
     """
 
     problems: Sequence[Problem]
@@ -42,6 +48,21 @@ class RunConfig:
     evaluate_at_end: bool = True
     eval_split: str = "dev"
     num_parallel_problems: int = 1
+    max_bad_steps: int = 10
+    skip_bad_examples: int = 0
+    warm_start_from: pathlib.Path | None = None
+    freeze: Sequence[str] = ()
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether every step trains all problems."""
+        return self.hparams.problem_choice == "distributed"
+
+    @property
+    def batching(self) -> dict[str, int]:
+        """The sizes of batches, as arguments of readers and buckets."""
+        hparams = self.hparams
+        return {"batch_size": hparams.batch_size, "max_length": hparams.max_length}
 
     @property
     def evaluates(self) -> bool:
@@ -54,9 +75,10 @@ class RunConfig:
             "save_checkpoints_steps",
             "keep_checkpoint_max",
             "num_parallel_problems",
+            "max_bad_steps",
         ):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name}={getattr(self, name)} must be positive")
-        for name in ("eval_steps", "local_eval_frequency"):
+        for name in ("eval_steps", "local_eval_frequency", "skip_bad_examples"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name}={getattr(self, name)} must not be negative")

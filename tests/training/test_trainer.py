@@ -12,10 +12,11 @@ from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.hparams import make_hparams
 from t2t_multimodel.training import trainer as trainer_module
+from t2t_multimodel.training.bad_steps import NotFiniteError
 from t2t_multimodel.training.checkpoint import checkpoint_steps
 from t2t_multimodel.training.metrics_log import read_metrics
 from t2t_multimodel.training.run_config import RunConfig
-from t2t_multimodel.training.trainer import NotFiniteError, Trainer
+from t2t_multimodel.training.trainer import Trainer
 from tests.decoding import tiny_run
 
 HPARAMS = f"{tiny_run.HPARAMS},problem_choice=distributed,learning_rate=5.0"
@@ -68,6 +69,8 @@ def make(data_dir, tmp_path):
             "local_eval_frequency": 0,
             "eval_split": "test",
         }
+        for trainer in made:  # which may hold the same folder
+            trainer.close()
         made.append(Trainer(RunConfig(**config | changes)))
         return made[-1]
 
@@ -116,8 +119,8 @@ def finished(data_dir, tmp_path_factory):
     trainer = Trainer(config, decode_scores)
     trainer.train()
     assert calls == [(trainer.model, trainer.run)] * 2
-    yield trainer
     trainer.close()
+    return trainer
 
 
 def test_every_step_and_evaluation_is_in_the_log(finished):
@@ -220,20 +223,13 @@ def test_what_is_said_has_the_baselines_beside(finished):
 def test_the_dry_run_updates_nothing(make):
     trainer = make()
     before = weights(trainer), slots(trainer), trainer.choice.get_state()
-    positions = {
-        name: [next(iterator)["example_id"].numpy()]
-        for name, iterator in make(
-            output_dir=trainer.config.output_dir
-        ).iterators.items()
-    }
+    reader = trainer.data.readers["look_tiny"].own[0]
+    position = reader.get_state()
     trainer.dry_run()
     assert same(weights(trainer), before[0]) and same(slots(trainer), before[1])
     assert trainer.choice.get_state() == before[2]
     assert not any(trainer.optimizer.get_state().values())
-    for name, iterator in trainer.iterators.items():
-        np.testing.assert_array_equal(
-            next(iterator)["example_id"].numpy(), positions[name][0]
-        )
+    assert reader.get_state() == position
     assert lines(trainer) == []
 
 
@@ -293,7 +289,7 @@ def test_an_evaluation_that_was_missed_is_made_up_for(make):
 def test_a_loss_that_is_not_finite_stops_the_run(make):
     trainer = make(train_steps=3, save_checkpoints_steps=2)
     trainer.train()
-    poisoned = make(train_steps=5)
+    poisoned = make(train_steps=5, max_bad_steps=1)
     (variable,) = (
         v for v in poisoned.model.trainable_variables if "look_tiny/kernel" in v.path
     )
@@ -303,6 +299,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(make):
         poisoned.train()
     message = str(error.value)
     assert message.startswith("the loss of look_tiny is not finite at step 4 in ")
+    assert "; look_tiny read record" in message and "--replay=" in message
     assert "the last good checkpoint is step 3. A lower learning_rate" in message
     assert all(
         np.array_equal(a, b, equal_nan=True)
@@ -324,7 +321,7 @@ def test_an_absurd_learning_rate_leaves_no_bad_checkpoint(make):
 
 
 def test_a_gradient_that_is_not_finite_names_its_problem(make, monkeypatch):
-    trainer = make(BOTH)
+    trainer = make(BOTH, max_bad_steps=1)
     gradients = trainer.train_step.gradients
 
     def broken(batches, step):
@@ -338,7 +335,26 @@ def test_a_gradient_that_is_not_finite_names_its_problem(make, monkeypatch):
     message = "the gradient of again_tiny is not finite at step 2 .* none was saved"
     with pytest.raises(NotFiniteError, match=message):
         trainer.train()
-    assert trainer.step == 1
+    assert trainer.step == 2 and trainer.bad_steps.skipped == 1
+
+
+def test_a_bad_step_is_passed_over(make, monkeypatch):
+    trainer = make(hparams="problem_choice=adaptive", train_steps=3)
+    gradients, seen = trainer.train_step.gradients, []
+
+    def broken(batches, step):
+        seen.append(weights(trainer))
+        result = gradients(batches, step)
+        return result._replace(losses={"look_tiny": np.nan}) if step == 1 else result
+
+    monkeypatch.setattr(trainer.train_step, "gradients", broken)
+    trainer.train()
+    assert not same(seen[0], seen[1]) and same(seen[1], seen[2])
+    assert not same(seen[2], weights(trainer))
+    assert trainer.step == 3 and np.isfinite(trainer.choice.averages["look_tiny"])
+    assert trainer.bad_steps.get_state() == {"skipped": 1, "in_a_row": 0}
+    skipped = [r for r in lines(trainer) if r.metric == "skipped_updates"]
+    assert [(r.step, r.value) for r in skipped] == [(2, 1)]
 
 
 def test_another_run_in_the_folder_is_refused(make, finished):
@@ -381,7 +397,9 @@ def test_ctrl_c_waits_for_the_step_and_saves(make, monkeypatch):
 
     made = []
     monkeypatch.setattr(
-        trainer_module, "Interruption", lambda: made.append(CtrlC()) or made[0]
+        trainer_module,
+        "Interruption",
+        lambda **arguments: made.append(CtrlC(**arguments)) or made[0],
     )
     trainer = make(save_checkpoints_steps=100)
     update = trainer.train_step.update
