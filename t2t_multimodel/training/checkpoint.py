@@ -107,21 +107,16 @@ class Checkpoints:
         worker: int = 0,
         num_workers: int = 1,
         background: bool = True,
-        iterators: Mapping[str, Any] | None = None,
     ) -> None:
         self.directory = pathlib.Path(directory)
         self.keep_max = keep_max
         self._worker = worker
         self._num_workers = num_workers
-        self._background = background and not iterators
+        self._background = background
         self._variables = files.named(files.WEIGHTS, variables_by_path(model.weights))
         self._variables |= files.named(files.SLOTS, optimizer.slots)
         self._states: dict[str, Stateful] = {"optimizer": optimizer, **(states or {})}
         self._readers = dict(readers or {})
-        self._iterators = {
-            name: tf.train.Checkpoint(iterator=iterator)
-            for name, iterator in (iterators or {}).items()
-        }
         self._last_step: int | None = None  # saved or restored
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._writing: concurrent.futures.Future[None] | None = None
@@ -154,8 +149,6 @@ class Checkpoints:
         final = checkpoint_path(self.directory, step)
         if step == self._last_step:
             return final
-        if self._iterators:
-            self._write_iterators(final)
         self._writing = self._thread.submit(self._write, self._snapshot(step))
         self._last_step = step
         if not self._background:
@@ -239,12 +232,15 @@ class Checkpoints:
                 )
                 for index, reader in group.own.items():
                     reader.set_state(states[index])
-        for name, iterator in self._iterators.items():
-            iterator.read(str(path / f"data-{name}")).assert_consumed()
         self._last_step = step
 
     def latest_step(self) -> int | None:
-        """Returns the step of the newest checkpoint on the disk, `None` if none is."""
+        """Returns the step of the newest checkpoint on the disk, `None` if none is.
+
+        Waits for the one that is being written; if that fails, says nothing of it.
+        """
+        if self._writing is not None:
+            concurrent.futures.wait([self._writing])
         steps = checkpoint_steps(self.directory)
         return steps[-1] if steps else None
 
@@ -276,8 +272,6 @@ class Checkpoints:
             try:
                 for name, content in snapshot.reader_states.items():
                     staging.write(name, content)
-                for file in staging.directory.glob("data-*"):
-                    staging.add(file.name)
                 if self._is_chief:
                     files.write_variables(
                         staging, snapshot.description, snapshot.tensors
@@ -292,11 +286,6 @@ class Checkpoints:
                 remove_old(self.directory, self.keep_max, snapshot.step)
         except UserError as error:
             raise UserError(f"{error}; {last_good(self.directory)}") from error
-
-    def _write_iterators(self, final: pathlib.Path) -> None:
-        directory = Staging(final).directory
-        for name, iterator in self._iterators.items():
-            iterator.write(str(directory / f"data-{name}"))
 
 
 def load_weights(path: str | os.PathLike, model: Any) -> int:
@@ -369,7 +358,7 @@ def write_weights(
         UserError: If it cannot be written.
     """
     final = checkpoint_path(directory, step)
-    clear_unfinished(final.parent, final.name)
+    clear_unfinished(final.parent, "model.ckpt-*")
     with tf.device("CPU:0"):
         named = files.named(files.WEIGHTS, weights)
         tensors = {name: tf.constant(value) for name, value in named.items()}

@@ -58,6 +58,13 @@ def test_the_next_save_waits_for_the_last(tmp_path, held):
     assert checkpoint_steps(tmp_path) == [1, 2]
 
 
+def test_the_latest_step_is_known_when_it_is_written(tmp_path, held):
+    run = Run(tmp_path).train(1)
+    run.checkpoints.save(1)
+    threading.Timer(0.1, held.set).start()
+    assert run.checkpoints.latest_step() == 1
+
+
 def test_without_background_it_is_there_at_once(tmp_path):
     run = Run(tmp_path, background=False).train(1)
     assert run.checkpoints.save(1).is_dir()
