@@ -1,7 +1,7 @@
 """A run that begins with what another one has learned: adding a problem on the fly.
 
-The paper adds a task to a trained model (its section 2.5: modality nets make that
-possible); T2T could not, as its checkpoints had to hold the very same variables.
+The paper shares modality nets among problems so that tasks can be added to a trained
+model on the fly, and says no more of it; what is taken here, and how, is ours.
 """
 
 import dataclasses

@@ -317,6 +317,20 @@ def test_one_of_its_checkpoints_can_be_named(old, tmp_path):
     assert find_source(old.folder, tmp_path, old.hparams).checkpoint == checkpoint
 
 
+def test_a_damaged_checkpoint_is_passed_over_and_refused_by_name(old, tmp_path, caplog):
+    data_dir = old.evaluator.config.data_dir
+    write_run(tmp_path / "hurt", old.run.problems, old.hparams, data_dir=data_dir)
+    for step in (1, 2):
+        path = write_weights(tmp_path / "hurt", step, {"net/a": np.zeros(2, "float32")})
+    (path / "checkpoint.json").write_text("{}")
+    with caplog.at_level(logging.WARNING):
+        source = find_source(tmp_path / "hurt", tmp_path / "new", old.hparams)
+    assert source.step == 1
+    assert "step 1 is used in place of step 2" in caplog.text
+    with pytest.raises(UserError, match="model.ckpt-2 is damaged"):
+        find_source(path, tmp_path / "new", old.hparams)
+
+
 def test_a_run_with_a_checkpoint_of_its_own_goes_on_from_that(old, tmp_path, caplog):
     write_weights(tmp_path / "mine", 3, {"net/a": np.zeros(2, "float32")})
     with caplog.at_level(logging.WARNING):
