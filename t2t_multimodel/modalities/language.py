@@ -31,8 +31,7 @@ class LanguageModality(keras.layers.Layer):
         symbol_dropout: float = 0.0,
         **kwargs,
     ):
-        # Tables are cast where they are read: methods other than `call` do it, too.
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(**kwargs)
         self.vocab_size = vocab_size
         self.depth = depth
         self.shared = shared
@@ -45,6 +44,7 @@ class LanguageModality(keras.layers.Layer):
                 name=f"{name}_table",
                 shape=(self.vocab_size, self.depth),
                 initializer=keras.initializers.RandomNormal(stddev=self.depth**-0.5),
+                autocast=False,  # so that a frequent symbol's gradients add in float32
             )
             for name in names
         }
@@ -64,7 +64,6 @@ class LanguageModality(keras.layers.Layer):
         return self._embed(self.targets_table, ids)
 
     def _embed(self, table, ids):
-        # Cast afterwards, so that the gradients of a frequent symbol add in float32.
         embedded = ops.cast(ops.take(table, ids, axis=0), self.compute_dtype)
         real = ops.cast(ids != 0, self.compute_dtype)[..., None]
         return embedded * real * self.depth**0.5

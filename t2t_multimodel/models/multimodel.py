@@ -100,6 +100,7 @@ class MultiModel(keras.Model):
                 name="command_table",
                 shape=(NUM_SPACES, self.depth),
                 initializer=keras.initializers.RandomNormal(stddev=1.0),
+                autocast=False,
             )
 
     def spec(self, problem: str) -> ProblemSpec:
