@@ -106,6 +106,17 @@ COMMANDS = (
         "t2t-mm-bleu --translation=out.txt --reference=wanted.txt",
     ),
     (
+        "Several GPUs of a machine",
+        "t2t-trainer --worker_gpu=8 ...",
+        "t2t-mm-trainer --worker_gpu=8 ...",
+    ),
+    (
+        "Several machines ([distributed.md](distributed.md); what is printed are the "
+        "whole commands, not a TF_CONFIG, a tab and flags)",
+        "t2t-make-tf-configs --masters=one:2222,two:2222 --ps=three:2222",
+        "t2t-mm-make-tf-configs --workers=one:2222,two:2222",
+    ),
+    (
         "What there is",
         "t2t-trainer --registry_help",
         "t2t-mm-trainer --registry_help",

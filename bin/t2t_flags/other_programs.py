@@ -160,3 +160,22 @@ BLEU_ROWS = (
         "scores every evaluation",
     ),
 )
+
+_TF_CONFIGS = "t2t-make-tf-configs"
+TF_CONFIGS_ROWS = (
+    rows(
+        _TF_CONFIGS,
+        SAME,
+        "workers",
+        "host:port,host:port; the trainer's arguments follow after --",
+        V1_0,
+    ),
+    rows(_TF_CONFIGS, RENAMED, "masters", "--workers=HOST:PORT,HOST:PORT"),
+    rows(
+        _TF_CONFIGS,
+        LEFT_OUT,
+        "ps",
+        "Keras 3 has no parameter servers: workers add up their gradients among "
+        "themselves; name all hosts in --workers",
+    ),
+)

@@ -8,8 +8,9 @@ from t2t_multimodel.bin.t2t_flags.other_programs import (
     DATAGEN_ROWS,
     DECODER_ROWS,
     EXPORTER_ROWS,
+    TF_CONFIGS_ROWS,
 )
-from t2t_multimodel.bin.t2t_flags.row import NOT_YET, T2TFlag
+from t2t_multimodel.bin.t2t_flags.row import T2TFlag
 from t2t_multimodel.bin.t2t_flags.trainer import TRAINER_ROWS
 
 TABLE: tuple[T2TFlag, ...] = tuple(
@@ -21,6 +22,7 @@ TABLE: tuple[T2TFlag, ...] = tuple(
         *EXPORTER_ROWS,
         *AVERAGE_ROWS,
         *BLEU_ROWS,
+        *TF_CONFIGS_ROWS,
     )
     for row in rows
 )
@@ -34,6 +36,7 @@ STANDS_FOR: Mapping[str, tuple[str, ...]] = {
     "t2t-mm-exporter": ("t2t-exporter", "t2t-trainer"),
     "t2t-mm-avg-checkpoints": ("avg_checkpoints.py", "t2t-avg-all"),
     "t2t-mm-bleu": ("t2t-bleu",),
+    "t2t-mm-make-tf-configs": ("t2t-make-tf-configs",),
 }
 """Our programs to those of T2T whose flags their users know; the first is its own."""
 
@@ -42,7 +45,6 @@ OTHER_PROGRAMS: Mapping[str, str] = {
     "--inputs_once and --timeout_secs as T2T's; it needs no --data_dir",
     "t2t-translate-all": "left out: call t2t-mm-decoder with each folder "
     "--checkpoint_path=RUN/model.ckpt-STEP",
-    "t2t-make-tf-configs": f"{NOT_YET}: a run is one process on one device",
     "t2t-insights-server": "left out",
 }
 """T2T's programs without a table of flags, and what there is in their place."""

@@ -13,10 +13,6 @@ from t2t_multimodel.bin.t2t_flags.row import (
     rows,
 )
 
-_ONE_DEVICE = (
-    "a run is one process on one device; CUDA_VISIBLE_DEVICES says which GPU it is"
-)
-
 _TRAINER = "t2t-trainer"
 TRAINER_ROWS = (
     rows(
@@ -60,10 +56,22 @@ TRAINER_ROWS = (
     ),
     rows(
         _TRAINER,
-        NOT_YET,
-        "worker_gpu=1 worker_replicas=1 worker_id=0 worker_job=/job:localhost master "
+        SAME,
+        "worker_gpu=1",
+        "where there is no GPU, logical CPUs; replicas share the problems of a step",
+    ),
+    rows(
+        _TRAINER,
+        LEFT_OUT,
+        "worker_replicas=1 worker_id=0 worker_job=/job:localhost master",
+        "the variable TF_CONFIG tells a trainer of its group; t2t-mm-make-tf-configs "
+        "prints one for every host, and t2t-mm-launch starts a group on one machine",
+    ),
+    rows(
+        _TRAINER,
+        RENAMED,
         "locally_shard_to_cpu=False",
-        _ONE_DEVICE,
+        "--worker_gpu=NUMBER, which takes logical CPUs where there is no GPU",
     ),
     rows(_TRAINER, RENAMED, "export_saved_model=False", "the program t2t-mm-exporter"),
     rows(_TRAINER, LEFT_OUT, "model", "there is one model, multi_model; leave it out"),

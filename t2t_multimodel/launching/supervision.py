@@ -119,7 +119,7 @@ class Supervision:
 
     def _watch(self, group: LocalGroup) -> GroupEnd:
         """Watches a life of the group to its end."""
-        first_done_at = None
+        over = None
         while True:
             group.watch()
             has_failed = any(group.ended.values())
@@ -129,17 +129,19 @@ class Supervision:
                 raise self._end_as_asked(group)
             if has_failed:
                 return self._end_after_failure(group)
-            if group.ended and first_done_at is None:
-                first_done_at = time.monotonic()
-            waited = time.monotonic() - (first_done_at or time.monotonic())
-            if waited > self._patience.finish:
-                done, running = _workers(group.ended), _workers(group.running)
-                self._end_rest(group)
-                return GroupEnd(
-                    _DEFECT,
-                    f"{done} had ended with status 0, and {running} went on for more "
-                    f"than {self._patience.finish:g} s",
-                )
+            if group.ended:
+                over = over or time.monotonic() + self._patience.finish
+                if time.monotonic() > over:
+                    return self._end_unfinished(group)
+
+    def _end_unfinished(self, group: LocalGroup) -> GroupEnd:
+        done, running = _workers(group.ended), _workers(group.running)
+        self._end_rest(group)
+        return GroupEnd(
+            _DEFECT,
+            f"{done} had ended with status 0, and {running} went on for more than "
+            f"{self._patience.finish:g} s",
+        )
 
     def _end_after_failure(self, group: LocalGroup) -> GroupEnd:
         # That a peer is lost is often seen before the end of that peer, which is why.
