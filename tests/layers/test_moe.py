@@ -1,5 +1,7 @@
 """The mixture of experts: every token through its experts, at the cost of k of them."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -34,6 +36,21 @@ def dense(x, gates, experts, hidden_kernel, output_kernel):
     return tf.einsum("pke,pec->pc", weights, every)
 
 
+@functools.cache
+def with_gradients(function):
+    """Returns a graph function of the outputs and gradients, traced once a shape."""
+
+    @tf.function
+    def run(x, gates, experts, hidden, output):
+        with tf.GradientTape() as tape:
+            tape.watch([x, gates, hidden, output])
+            y = function(x, gates, experts, hidden, output)
+            loss = tf.reduce_sum(tf.sin(y))
+        return y, *tape.gradient(loss, [x, gates, hidden, output])
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("num_experts", "k"), [(1, 1), (4, 1), (4, 4), (8, 2), (60, 4), (100, 3)]
 )
@@ -41,7 +58,7 @@ def dense(x, gates, experts, hidden_kernel, output_kernel):
 def test_outputs_and_gradients_equal_those_of_all_experts(kind, num_experts, k):
     rng = np.random.default_rng(num_experts)
     experts = tf.constant(route(kind, num_experts, k, rng))
-    values = [
+    x, gates, *kernels = (
         tf.constant(rng.normal(size=shape).astype("float32"))
         for shape in (
             (POSITIONS, DEPTH),
@@ -49,19 +66,11 @@ def test_outputs_and_gradients_equal_those_of_all_experts(kind, num_experts, k):
             (num_experts, DEPTH, HIDDEN),
             (num_experts, HIDDEN, DEPTH),
         )
-    ]
-    results = []
-    for function in (mix_experts, dense):
-
-        @tf.function
-        def run(x, gates, hidden, output, function=function):
-            with tf.GradientTape() as tape:
-                tape.watch([x, gates, hidden, output])
-                y = function(x, gates, experts, hidden, output)
-                loss = tf.reduce_sum(tf.sin(y))
-            return y, *tape.gradient(loss, [x, gates, hidden, output])
-
-        results.append(run(*values))
+    )
+    results = (
+        with_gradients(function)(x, gates, experts, *kernels)
+        for function in (mix_experts, dense)
+    )
     for got, want in zip(*results, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=2e-4)
 

@@ -197,11 +197,15 @@ def test_shades_of_grey_get_through_the_first_step():
     assert kinds_of_output(net.stem_1, grey) > 200
 
 
-@pytest.mark.parametrize("form", ["spectrogram", "waveform"])
+@pytest.fixture(scope="module", params=["spectrogram", "waveform"])
+def audio_net(request):
+    return AudioModality(8, request.param, compression=2, filter_multiplier=3)
+
+
 @pytest.mark.parametrize("length", [1, 16, 17, 22, 23])
 @pytest.mark.parametrize("padded", [24, 25, 31, 40])
-def test_padding_does_not_change_what_is_heard(form, length, padded):
-    net = AudioModality(8, form, compression=2, filter_multiplier=3)
+def test_padding_does_not_change_what_is_heard(audio_net, length, padded):
+    net, form = audio_net, audio_net.form
     bins = (6,) if form == "spectrogram" else ()
     row = sounds(1, length, *bins)
     long_row = np.concatenate([row, np.full((1, padded - length, *bins), 9, "f")], 1)
