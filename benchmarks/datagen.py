@@ -183,12 +183,10 @@ def measure(work: Work, options: argparse.Namespace) -> tuple[list[float], float
 
 def _read(problem: Problem, data_dir: str) -> float:
     """Returns the training examples a second that are read from finished shards."""
-    from t2t_multimodel.data.pipeline import train_dataset
+    from t2t_multimodel.data.train_reader import TrainReader
 
-    batches = iter(
-        train_dataset(
-            problem, data_dir, batch_size=1, examples_per_batch=_BATCH_SIZE, seed=0
-        )
+    batches = TrainReader(
+        problem, data_dir, batch_size=1, examples_per_batch=_BATCH_SIZE, seed=0
     )
     next(batches)  # traces
     began = time.perf_counter()

@@ -24,7 +24,7 @@ keep_freed_memory()  # as the trainer does
 
 import tensorflow as tf  # noqa: E402
 
-from t2t_multimodel.data import pipeline, vocabularies  # noqa: E402
+from t2t_multimodel.data import vocabularies  # noqa: E402
 from t2t_multimodel.data.features import (  # noqa: E402
     BYTES,
     Audio,
@@ -34,6 +34,7 @@ from t2t_multimodel.data.features import (  # noqa: E402
 )
 from t2t_multimodel.data.generate import generate  # noqa: E402
 from t2t_multimodel.data.spaces import SpaceId  # noqa: E402
+from t2t_multimodel.data.train_reader import TrainReader  # noqa: E402
 from t2t_multimodel.hparams import HParams, make_hparams  # noqa: E402
 from t2t_multimodel.models.factory import make_model  # noqa: E402
 from t2t_multimodel.models.problem_spec import ProblemSpec  # noqa: E402
@@ -121,19 +122,16 @@ def measure(
         hparams: Size of the model and of the batches.
         seconds: For how long each of the two runs, once it is warm.
     """
-    dataset = pipeline.train_dataset(
-        problem, data_dir, batch_size=hparams.batch_size, seed=0
-    )
-    batches = iter(dataset)
+    batches = TrainReader(problem, data_dir, batch_size=hparams.batch_size, seed=0)
     kept = [next(batches) for _ in range(3)]
     sizes = [int(batch["example_id"].shape[0]) for batch in kept]
     began, read = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         read += int(next(batches)["example_id"].shape[0])
     reader = read / (time.perf_counter() - began)
-    del batches
+    batches.close()
 
-    step = _train_step(problem, data_dir, hparams, dataset.element_spec)
+    step = _train_step(problem, data_dir, hparams, batches.element_spec)
     times: dict[int, list[float]] = {}
     began, number = time.perf_counter(), 0
     while number < 6 or time.perf_counter() - began < seconds:

@@ -23,7 +23,7 @@ UNREADABLE = (
 """What reading raises if a shard or the disk under it is gone."""
 
 
-def words_of(error: Exception) -> str:
+def words_of(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     """Returns what TensorFlow says of one of these, in short, without names of nodes.
 
     Args:

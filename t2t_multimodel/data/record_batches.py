@@ -5,7 +5,7 @@ out here and told by file, record and byte.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -75,7 +75,7 @@ class RecordBatches:
         """What the batches are."""
         return self._dataset.element_spec
 
-    def read(self, plans: Iterable[PlannedBatch]) -> Iterator[Batch]:
+    def read(self, plans: Iterable[PlannedBatch]) -> Generator[Batch, None, None]:
         """Yields the batches of `plans`, which it runs ahead of.
 
         Its threads end when it is exhausted or closed.

@@ -234,7 +234,7 @@ def _tell_damage(problem: Problem, paths: Sequence[pathlib.Path]) -> None:
                     raise UserError(f"{place} {_unlike(problem, error)}") from None
 
 
-def _unlike(problem: Problem, error: Exception) -> str:
+def _unlike(problem: Problem, error: tf.errors.OpError | UnicodeDecodeError) -> str:
     return (
         f"cannot be read as problem {problem.name!r} ({words_of(error)}); delete that "
         "shard and generate it again, or declare the features that it was written with"

@@ -8,7 +8,7 @@ what was handed out and not of what was read ahead.
 import dataclasses
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from t2t_multimodel.data import pipeline
@@ -84,7 +84,7 @@ class TrainReader:
             reader=reader,
         )
         self._batches = RecordBatches(problem, split.index, split.buckets, seed=seed)
-        self._iterator: Iterator[Batch] | None = None
+        self._iterator: Generator[Batch, None, None] | None = None
 
     @property
     def element_spec(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def test_every_example_once_an_epoch(generated):
 def test_all_lengths_get_their_share(generated):
     problem, data_dir = generated("bytes", "tokens", examples=60)
     reader = TrainReader(problem, data_dir, batch_size=800, seed=2)
-    seen = collections.Counter(itertools.chain(*ids_of(take(reader, 400))))
+    seen = collections.Counter(itertools.chain(*ids_of(take(reader, 200))))
     assert set(seen) == set(range(60))
     assert max(seen.values()) <= 1.5 * min(seen.values())
 
@@ -163,8 +163,8 @@ def test_readers_share_epochs_also_when_their_number_changes(generated):
     two = readers([None, None])
     for count, reader in zip((4, 1), two, strict=True):
         ids += ids_of(take(reader, count))
-    for reader in readers(redeal([reader.get_state() for reader in two], 5)):
-        ids += ids_of(take(reader, 1))
+    [one] = readers(redeal([reader.get_state() for reader in two], 1))
+    ids += ids_of(take(one, 5))
     assert sorted(itertools.chain(*ids)) == list(range(40))
 
 
@@ -349,7 +349,7 @@ def test_a_damaged_record_is_named_and_stops_nothing_before_it(
         rf"t2t-mm-datagen --data_dir={path.parent} --problems=toy$"
     )
     state = reader.get_state()
-    for _ in range(2):  # it does not go away
+    for _ in range(2 if how == "content" else 1):  # it does not go away
         with pytest.raises(UserError, match=message):
             next(reader)
         assert reader.get_state() == state

@@ -8,8 +8,9 @@ import pytest
 
 from t2t_multimodel.data import imagenet_files
 from t2t_multimodel.data.generate import generate
-from t2t_multimodel.data.pipeline import eval_dataset, train_dataset
+from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.data.source_check import check_sources
+from t2t_multimodel.data.train_reader import TrainReader
 from t2t_multimodel.data.vocabularies import encoders_for
 from t2t_multimodel.decoding.traced import until_eos
 from t2t_multimodel.problems import make_problem
@@ -83,10 +84,10 @@ def test_flowers_as_imagenets_tars(tmp_path):
     )
     assert batch["inputs"].shape == (10, 299, 299, 3)
     assert [SYNSETS[label] for label in batch["targets"]] == labels
-    training = train_dataset(
+    training = TrainReader(
         problem, data_dir, batch_size=1, examples_per_batch=50, seed=0
     )
-    batch = next(iter(training))
+    batch = next(training)
     assert np.unique(batch["targets"], return_counts=True)[1].tolist() == [10] * 5
     # A real photograph, not a flat field.
     assert np.all(np.std(batch["inputs"], axis=(1, 2, 3)) > 5)

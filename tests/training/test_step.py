@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from t2t_multimodel.data import vocabularies
 from t2t_multimodel.data.features import Image
-from t2t_multimodel.data.pipeline import train_dataset
+from t2t_multimodel.data.train_reader import TrainReader
 from t2t_multimodel.hparams import make_hparams
 from t2t_multimodel.layers import random_scope
 from t2t_multimodel.models.factory import make_model
@@ -52,11 +52,11 @@ class Tiny:
         for weight in self.model.trainable_variables:  # gates begin at zero
             noise = generator.normal(size=weight.shape) * 0.1
             weight.assign(weight.numpy() + noise.astype("float32"))
-        datasets = {
-            p.name: train_dataset(p, data_dir, batch_size=512, seed=1) for p in problems
+        readers = {
+            p.name: TrainReader(p, data_dir, batch_size=512, seed=1) for p in problems
         }
-        self.batches = {name: next(iter(d)) for name, d in datasets.items()}
-        self.element_specs = {name: d.element_spec for name, d in datasets.items()}
+        self.batches = {name: next(reader) for name, reader in readers.items()}
+        self.element_specs = {name: r.element_spec for name, r in readers.items()}
 
     def train_step(self, *, weight_decay=0.0, seed=SEED):
         variables = variables_by_path(self.model.trainable_variables)
