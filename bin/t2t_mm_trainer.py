@@ -75,18 +75,7 @@ def define_flags() -> flags.FlagValues:
     integer("random_seed", 1234, "Decides weights, order of data, dropout and noise.")
     _define_devices(values)
     _define_mishaps(values)
-    string(
-        "warm_start_from",
-        "",
-        "Begin with what another run has learned: its output directory, or one of its "
-        "checkpoints; problems may be added, left out or others.",
-    )
-    flags.DEFINE_multi_string(
-        "freeze",
-        [],
-        "Parts that do not train, e.g. encoder/*; commas between several, or repeated.",
-        flag_values=values,
-    )
+    _define_warm_start(values)
     flags.DEFINE_bool(
         "eval_use_test_set",
         False,
@@ -109,6 +98,22 @@ def _define_devices(values: flags.FlagValues) -> None:
         "auto",
         "How devices add up gradients: auto, nccl, hierarchical_copy or reduce_to_one; "
         "between processes auto, nccl or ring.",
+        flag_values=values,
+    )
+
+
+def _define_warm_start(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "warm_start_from",
+        "",
+        "Begin with what another run has learned: its output directory, or one of its "
+        "checkpoints; problems may be added, left out or others.",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "freeze",
+        [],
+        "Parts that do not train, e.g. encoder/*; commas between several, or repeated.",
         flag_values=values,
     )
 
@@ -157,7 +162,8 @@ def run(values: flags.FlagValues) -> int:
     if values.generate_data and _is_chief():
         generate(config, values)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("absl").setLevel(logging.WARNING)
+    for library in ("absl", "tensorflow"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     from t2t_multimodel.data import quiet_tensorflow
     from t2t_multimodel.training.cpu_memory import keep_freed_memory
 
@@ -193,8 +199,10 @@ def _train(config: "RunConfig", values: flags.FlagValues, replicas: "Replicas") 
         ) as trainer:
             if values.schedule != "evaluate":
                 trainer.train(PROGRAM)
-            elif replicas.is_chief:
-                trainer.evaluate()
+            else:
+                if replicas.is_chief:
+                    trainer.evaluate()
+                replicas.agree(0)  # The others wait for it.
         return 0
     except NotFiniteError as error:
         raise UserError(str(error)) from error
@@ -273,7 +281,7 @@ def _divide_cores(num_parallel: int) -> None:
     import tensorflow as tf
 
     if num_parallel > 1:
-        each = max(1, (os.cpu_count() or 1) // num_parallel)
+        each = max(1, _num_cores() // num_parallel)
         # A caller from Python may have TensorFlow at work; its threads then stay.
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(each)
@@ -287,7 +295,14 @@ def _num_parallel(hparams, num_problems: int) -> int:
     """
     if hparams.problem_choice != "distributed":
         return 1
-    return min(num_problems, os.cpu_count() or 1)
+    return min(num_problems, _num_cores())
+
+
+def _num_cores() -> int:
+    """Returns the cores that this process may use, of those the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_config(values: flags.FlagValues) -> "RunConfig":

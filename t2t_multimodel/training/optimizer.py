@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from t2t_multimodel.errors import UserError
+from t2t_multimodel.hparams import HParams
 
 T2T_LEARNING_RATE_DIVISOR = 500.0
 """T2T's Adam divides the learning rate it is given by this."""
@@ -160,6 +161,17 @@ class Adam:
     def set_state(self, state: Mapping[str, int]) -> None:
         """Takes the counts of `get_state`; variables not in it begin at 0."""
         self._num_updates.assign([state.get(path, 0) for path in self.variables])
+
+
+def make_adam(variables: Iterable[Any], hparams: HParams) -> Adam:
+    """Returns the optimizer of Keras variables that hyperparameters describe."""
+    return Adam(
+        variables_by_path(variables),
+        beta1=hparams.optimizer_adam_beta1,
+        beta2=hparams.optimizer_adam_beta2,
+        epsilon=hparams.optimizer_adam_epsilon,
+        clip_grad_norm=hparams.clip_grad_norm,
+    )
 
 
 def variables_by_path(variables: Iterable[Any]) -> dict[str, tf.Variable]:

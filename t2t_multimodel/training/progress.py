@@ -1,8 +1,10 @@
 """How far the training is: a bar on a terminal, a line now and then elsewhere."""
 
+import contextlib
+import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -111,6 +113,18 @@ class Progress:
         done = self.step - self._first_step
         seconds = (self._clock() - self._start) / done
         return f", {_duration((self.total_steps - self.step) * seconds)} left"
+
+
+@contextlib.contextmanager
+def shown_progress(
+    first_step: int, total_steps: int, *, is_shown: bool
+) -> Iterator[Progress]:
+    """Opens a `Progress` on standard error, or one that nobody sees."""
+    with contextlib.ExitStack() as closing:
+        stream = None
+        if not is_shown:
+            stream = closing.enter_context(open(os.devnull, "w", encoding="utf-8"))
+        yield closing.enter_context(Progress(first_step, total_steps, stream=stream))
 
 
 def _duration(seconds: float) -> str:

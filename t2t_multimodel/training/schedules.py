@@ -33,6 +33,7 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.errors import UserError, unknown
+from t2t_multimodel.hparams import HParams
 
 Multiplier = Callable[..., tf.Tensor]
 LearningRate = Callable[[Any], Any]
@@ -170,6 +171,18 @@ SCHEDULES: dict[str, Multiplier] = {
     )
 }
 """Names to schemes."""
+
+
+def run_schedule(hparams: HParams, train_steps: int) -> LearningRate:
+    """Returns the learning rate of a run of so many steps; see `make_schedule`."""
+    return make_schedule(
+        hparams.learning_rate_schedule,
+        learning_rate=hparams.learning_rate,
+        warmup_steps=hparams.learning_rate_warmup_steps,
+        hidden_size=hparams.hidden_size,
+        cosine_cycle_steps=hparams.learning_rate_cosine_cycle_steps,
+        train_steps=train_steps,
+    )
 
 
 def make_schedule(

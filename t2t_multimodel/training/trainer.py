@@ -4,18 +4,16 @@ import contextlib
 import functools
 import logging
 import math
-import os
 import pathlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from t2t_multimodel.data import manifest
 from t2t_multimodel.errors import UserError
-from t2t_multimodel.hparams import HParams
 from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.models.multimodel import MultiModel
 from t2t_multimodel.training.bad_steps import (
@@ -28,10 +26,10 @@ from t2t_multimodel.training.evaluation import Evaluator, Scores, evaluation_lin
 from t2t_multimodel.training.freezing import frozen_lines, frozen_paths
 from t2t_multimodel.training.interruption import Interruption
 from t2t_multimodel.training.metrics_log import MetricsLog
-from t2t_multimodel.training.optimizer import Adam, variables_by_path
+from t2t_multimodel.training.optimizer import make_adam, variables_by_path
 from t2t_multimodel.training.output_lock import OutputLock
 from t2t_multimodel.training.problem_choice import ProblemChoice
-from t2t_multimodel.training.progress import Progress
+from t2t_multimodel.training.progress import Progress, shown_progress
 from t2t_multimodel.training.replay_file import ReplayWriter
 from t2t_multimodel.training.replicas import Replicas
 from t2t_multimodel.training.replicated_step import ReplicatedStep
@@ -42,7 +40,7 @@ from t2t_multimodel.training.run_directory import (
     read_run,
     write_run,
 )
-from t2t_multimodel.training.schedules import LearningRate, make_schedule
+from t2t_multimodel.training.schedules import run_schedule
 from t2t_multimodel.training.step import TrainStep
 from t2t_multimodel.training.train_data import TrainData
 from t2t_multimodel.training.warm_start import Source, find_source, warm_start
@@ -90,11 +88,13 @@ class Trainer:
             with self.replicas.strategy.scope():
                 specs = self.run.specs()
                 self.model = make_model(specs, config.hparams, seed=config.random_seed)
-                self.optimizer = _make_optimizer(self.model, config.hparams)
+                self.optimizer = make_adam(
+                    self.model.trainable_variables, config.hparams
+                )
             self.evaluator = Evaluator(self.model, config)
             if config.evaluates and self.replicas.is_chief:
                 self.evaluator.check_data()
-            self.learning_rate = _make_learning_rate(config)
+            self.learning_rate = run_schedule(config.hparams, config.train_steps)
             self.frozen = self._frozen()
             self.train_step = self._make_step()
             closing.callback(self.train_step.close)
@@ -254,7 +254,9 @@ class Trainer:
                     _log.info("already at step %d of %d", self.step, config.train_steps)
                 else:
                     self.dry_run()
-                    with self._progress() as progress:
+                    with shown_progress(
+                        self.step, config.train_steps, is_shown=self.replicas.is_chief
+                    ) as progress:
                         self._train(progress, interruption)
             except KeyboardInterrupt:
                 raise interruption.ending(self._save_interrupted()) from None
@@ -281,11 +283,6 @@ class Trainer:
                 interruption.requested = interruption.requested or signal.SIGTERM
                 raise KeyboardInterrupt
             self._evaluate_if_due(interruption, progress.write)
-
-    def _progress(self) -> contextlib.AbstractContextManager[Progress]:
-        """Returns what shows the steps: the chief's on standard error."""
-        is_chief = self.replicas.is_chief
-        return _progress(self.step, self.config.train_steps, is_shown=is_chief)
 
     def _save(self) -> pathlib.Path:
         """Begins to write a checkpoint.
@@ -397,41 +394,6 @@ class Trainer:
             self.log.write_evaluation(self.step, split, values)
         for line in evaluation_lines(self.step, split, values):
             say(line)
-
-
-@contextlib.contextmanager
-def _progress(step: int, train_steps: int, *, is_shown: bool) -> Iterator[Progress]:
-    if is_shown:
-        with Progress(step, train_steps) as progress:
-            yield progress
-        return
-    with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,
-        Progress(step, train_steps, stream=nowhere) as progress,
-    ):
-        yield progress
-
-
-def _make_optimizer(model: MultiModel, hparams: HParams) -> Adam:
-    return Adam(
-        variables_by_path(model.trainable_variables),
-        beta1=hparams.optimizer_adam_beta1,
-        beta2=hparams.optimizer_adam_beta2,
-        epsilon=hparams.optimizer_adam_epsilon,
-        clip_grad_norm=hparams.clip_grad_norm,
-    )
-
-
-def _make_learning_rate(config: RunConfig) -> LearningRate:
-    hparams = config.hparams
-    return make_schedule(
-        hparams.learning_rate_schedule,
-        learning_rate=hparams.learning_rate,
-        warmup_steps=hparams.learning_rate_warmup_steps,
-        hidden_size=hparams.hidden_size,
-        cosine_cycle_steps=hparams.learning_rate_cosine_cycle_steps,
-        train_steps=config.train_steps,
-    )
 
 
 def _due(step: int, every: int) -> bool:
