@@ -30,7 +30,7 @@ def words_of(error: tf.errors.OpError | UnicodeDecodeError) -> str:
         error: One of `DAMAGE` or `UNREADABLE`.
     """
     if isinstance(error, UnicodeDecodeError):
-        message = error.object.decode("ascii", "replace")
+        message = error.object.decode("ascii", "backslashreplace")
     else:
         message = error.message
     first = message.strip().splitlines()[0]

@@ -133,12 +133,12 @@ def record_offsets(path: pathlib.Path) -> np.ndarray:
             position += length + _FRAME_BYTES
     if position != size:
         # Which of the lengths is wrong, only their check sums tell.
-        for _ in _placed_records(path):
+        for _ in placed_records(path):
             pass
     return np.array(offsets, np.int64)
 
 
-def _placed_records(path: pathlib.Path) -> Iterator[tuple[Place, bytes]]:
+def placed_records(path: pathlib.Path) -> Iterator[tuple[Place, bytes]]:
     """Yields the records of a shard, all check sums looked at.
 
     Raises:
@@ -220,7 +220,7 @@ def _tell_damage(problem: Problem, paths: Sequence[pathlib.Path]) -> None:
         UserError: If a record is damaged or has other features.
     """
     for path in paths:
-        placed = _placed_records(path)
+        placed = placed_records(path)
         while some := list(itertools.islice(placed, _PARSED_AT_ONCE)):
             try:
                 records.parse_lengths(problem, [content for _, content in some])
