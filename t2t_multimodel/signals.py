@@ -46,6 +46,11 @@ def said_of(error: KeyboardInterrupt) -> str:
     return str(error) or _word(type(error))
 
 
+def is_all_done(error: KeyboardInterrupt) -> bool:
+    """Whether what is saved was told: then nothing is left to be done in order."""
+    return bool(str(error))
+
+
 def status_of(asked: KeyboardInterrupt | int) -> int:
     """Returns the exit status after such an exception, or after a signal's number."""
     if isinstance(asked, KeyboardInterrupt):

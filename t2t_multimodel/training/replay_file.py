@@ -135,7 +135,10 @@ class ReplayWriter:
         try:
             if self._worker == 0:
                 paths = variables_by_path(self._model.weights)
-                values = {name: weight.numpy() for name, weight in paths.items()}
+                values = {
+                    name: tf.convert_to_tensor(weight).numpy()
+                    for name, weight in paths.items()
+                }
                 write_weights(path.with_suffix(""), step, values)
             _replace(path, self._content(step, outcome, not_finite, batches))
         except (OSError, tf.errors.OpError, UserError) as error:

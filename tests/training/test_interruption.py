@@ -189,13 +189,16 @@ def test_a_program_that_was_left_ends_though_a_thread_goes_on(monkeypatch):
 # A call of a library in C that never returns, lets other threads run, and during which
 # Python runs no handler: a lock is taken twice.
 LONG_CALL = """
-    import ctypes, sys, time
+    import ctypes, sys, threading, time
     from t2t_multimodel import signals
     from t2t_multimodel.training import interruption
 
+    lock, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+    libc.pthread_mutex_lock(lock)
+
     def long_call():
-        lock, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
-        libc.pthread_mutex_lock(lock)
+        # Says so when it has surely begun, which it cannot do itself.
+        threading.Timer(0.5, print, ["now"], {"flush": True}).start()
         libc.pthread_mutex_lock(lock)
 
     interruption._PATIENCE_SECONDS = 0.5
@@ -228,7 +231,6 @@ def ran(code, number, tmp_path):
 def test_nothing_is_waited_for_before_the_first_step(number, kind, status, tmp_path):
     code = """
         with interruption.Interruption(program="t2t-mm-trainer"):
-            print("now", flush=True)
             long_call()
     """
     ended, said, seconds = ran(code, number, tmp_path)
@@ -245,7 +247,6 @@ def test_a_strategy_that_waits_for_workers_is_ended(number, kind, status, tmp_pa
         import signal
         with signals.ending_at_once("t2t-mm-trainer"):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as the strategy does
-            print("now", flush=True)
             long_call()
     """
     ended, said, seconds = ran(code, number, tmp_path)
