@@ -180,7 +180,7 @@ def run(values: flags.FlagValues) -> int:
     tf.config.experimental.enable_op_determinism()
     if values.worker_gpu == 1:
         _divide_cores(config.num_parallel_problems)
-    with signals.ending_at_once(PROGRAM) if _has_peers() else contextlib.nullcontext():
+    with _no_waiting_for_peers():
         replicas = make_replicas(values.worker_gpu, values.all_reduce)
     return _train(config, values, replicas)
 
@@ -194,9 +194,9 @@ def _train(config: "RunConfig", values: flags.FlagValues, replicas: "Replicas") 
     from t2t_multimodel.training.trainer import Trainer
 
     try:
-        with contextlib.closing(
-            Trainer(config, replicas=replicas, **_decode_scores(values))
-        ) as trainer:
+        with _no_waiting_for_peers():
+            made = Trainer(config, replicas=replicas, **_decode_scores(values))
+        with contextlib.closing(made) as trainer:
             if values.schedule != "evaluate":
                 trainer.train(PROGRAM)
             else:
@@ -227,9 +227,10 @@ def _check_trained(config: "RunConfig") -> None:
         )
 
 
-def _has_peers() -> bool:
-    """Whether TF_CONFIG tells of other workers."""
-    return _worker()[1] > 1
+def _no_waiting_for_peers() -> contextlib.AbstractContextManager[None]:
+    """Within it a worker ends at a signal, even while it waits for the others."""
+    has_peers = _worker()[1] > 1
+    return signals.ending_at_once(PROGRAM) if has_peers else contextlib.nullcontext()
 
 
 def _is_chief() -> bool:

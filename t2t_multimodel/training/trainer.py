@@ -370,7 +370,8 @@ class Trainer:
         self.step += 1
         for name, loss in outcome.losses.items():
             self.write(self.step, name, "train", "loss", loss)
-        progress.update(self.step, outcome.losses, outcome.num_targets)
+        finite = {n: loss for n, loss in outcome.losses.items() if math.isfinite(loss)}
+        progress.update(self.step, finite, outcome.num_targets)
         if self.bad_steps.record(self.step, outcome, progress.write):
             self.choice.learn(outcome.totals)
         return outcome.stop
