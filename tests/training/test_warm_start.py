@@ -1,5 +1,7 @@
 """A run that begins with another's: what is taken, what starts fresh, what is told."""
 
+import contextlib
+import dataclasses
 import logging
 
 import numpy as np
@@ -16,6 +18,7 @@ from t2t_multimodel.training.optimizer import Adam, variables_by_path
 from t2t_multimodel.training.problem_choice import FIRST_AVERAGE, ProblemChoice
 from t2t_multimodel.training.run_config import RunConfig
 from t2t_multimodel.training.run_directory import read_run, write_run
+from t2t_multimodel.training.trainer import Trainer
 from t2t_multimodel.training.warm_start import find_source, warm_start
 from tests.decoding import tiny_run
 
@@ -156,13 +159,12 @@ def test_shared_variables_are_taken_with_their_moments_and_the_rest_is_new(old, 
 
 
 def test_the_evaluation_of_shared_problems_is_unchanged_at_step_0(old, warm):
-    values = [
-        run.evaluator.evaluate_problem(PROBLEMS["parse_tiny"]) for run in (old, warm)
-    ]
+    look, runs = PROBLEMS["look_tiny"], (old, warm)
+    values = [run.evaluator.evaluate_problem(look) for run in runs]
     assert values[0] == values[1]  # to the last digit
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3))
-    batch = {"inputs": pictures.astype("float32"), "targets": np.array([0, 3])}
-    logits = [run.model(batch, problem="look_tiny").logits for run in (old, warm)]
+    ids = np.random.default_rng(0).integers(2, 50, (2, 2, 7)).astype("int32")
+    batch = {"inputs": ids[0], "targets": ids[1]}
+    logits = [run.model(batch, problem="parse_tiny").logits for run in runs]
     np.testing.assert_array_equal(*logits)
 
 
@@ -391,3 +393,46 @@ def test_mirrored_variables_are_given_on_every_replica(old, begin, data_dir):
         for copy in strategy.experimental_local_results(variable):
             np.testing.assert_array_equal(copy, old.variables[path])
     assert set(new.optimizer.get_state().values()) == {3}
+
+
+def test_a_trainer_begins_with_another_run_and_leaves_frozen_parts_as_they_are(
+    old, tmp_path, caplog
+):
+    config = dataclasses.replace(
+        old.evaluator.config,
+        problems=[PROBLEMS["again_tiny"]],
+        output_dir=tmp_path / "run",
+        train_steps=2,
+        evaluate_at_end=False,
+        local_eval_frequency=0,
+        warm_start_from=old.folder,
+        freeze=("encoder/*,image_3",),
+    )
+    their_slots = old.slots()
+    with caplog.at_level(logging.INFO), contextlib.closing(Trainer(config)) as trainer:
+        assert trainer.step == 0
+        trainer.train()
+        variables = variables_by_path(trainer.model.trainable_variables)
+        trained = set()
+        for path, variable in variables.items():
+            count = trainer.optimizer.get_state()[path]
+            if _part(path) in ("encoder", "image_3"):
+                np.testing.assert_array_equal(variable, old.variables[path])
+                for slot in (f"{path}/m", f"{path}/v"):
+                    np.testing.assert_array_equal(
+                        trainer.optimizer.slots[slot], their_slots[slot]
+                    )
+                assert count == 3
+            else:
+                assert count == (2 if _part(path) == "label_again_tiny" else 5), path
+                trained.add(_part(path))
+    assert trained == {"categorical", "label_again_tiny"}
+    said = caplog.text
+    assert f"warm start from {old.folder}" in said
+    assert "frozen: " in said and "trained: " in said
+    caplog.clear()
+    # Once more: the run has a checkpoint of its own.
+    with caplog.at_level(logging.INFO), contextlib.closing(Trainer(config)) as trainer:
+        assert trainer.step == 2
+    assert "the run goes on from step 2" in caplog.text
+    assert "warm start from" not in caplog.text
