@@ -68,38 +68,43 @@ class Worker:
         self.names = trainer.choice.draw(0)
         # The same batches in all measurements.
         self.batches = trainer.data.next_batches(self.names)
+        in_group = trainer.replicas.num_workers > 1
+        self._meet = self._run(_met) if in_group else lambda: None
 
     def measure(self) -> dict[str, Any]:
         """Returns the milliseconds of a step and of its parts."""
         trainer = self.trainer
         rate = trainer.learning_rate(1)
-        figures: dict[str, Any] = {
-            "step": self._time(
-                lambda: trainer.train_step.run(self.names, self.batches, 1, rate)
-            )
-        }
-        if trainer.replicas.num_workers > 1:
-            figures["compute"] = self._time(self._gradients())
-            figures["update"] = self._time(self._update())
-            figures["all-reduce"] = self._time(self._all_reduce())
-            known = sum(figures[part] for part in PARTS[:-1])
-            figures["waiting"] = figures["step"] - known
-            figures["problems"] = list(self.batches[0])
-            figures["sent"] = trainer.train_step.reduced_bytes
-        else:
-            model = trainer.model
-            figures["by count"] = reduced_bytes(model, len(self.names))
+
+        def step() -> object:
+            return trainer.train_step.run(self.names, self.batches, 1, rate)
+
+        if trainer.replicas.num_workers == 1:
+            counted = reduced_bytes(trainer.model, len(self.names))
+            return {**self._times({"step": step}), "by count": counted}
+        parts = (self._gradients(), self._update(), self._all_reduce())
+        figures: dict[str, Any] = self._times(
+            {"step": step, **dict(zip(PARTS, parts, strict=False))}
+        )
+        known = sum(figures[part] for part in PARTS[:-1])
+        figures["waiting"] = figures["step"] - known
+        figures["problems"] = list(self.batches[0])
+        figures["sent"] = trainer.train_step.reduced_bytes
         return figures
 
-    def _time(self, function: Callable[[], object]) -> float:
-        """Returns the median milliseconds, the first call left out, which traces."""
-        seconds = []
+    def _times(self, functions: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+        """Returns the median milliseconds, the first call left out, which traces.
+
+        They take turns, so that other work on the machine does not fall on one.
+        """
+        seconds: dict[str, list[float]] = {name: [] for name in functions}
         for _ in range(self.repeats + 1):
-            self.trainer.replicas.agree(3)  # so that the workers begin at once
-            began = time.perf_counter()
-            function()
-            seconds.append(time.perf_counter() - began)
-        return 1e3 * statistics.median(seconds[1:])
+            for name, function in functions.items():
+                self._meet()  # so that the workers begin at once
+                began = time.perf_counter()
+                function()
+                seconds[name].append(time.perf_counter() - began)
+        return {n: 1e3 * statistics.median(taken[1:]) for n, taken in seconds.items()}
 
     def _run(self, function: Callable[[], Any]) -> Callable[[], object]:
         """Returns what runs a traced function on this worker's replica."""
@@ -173,6 +178,14 @@ class Worker:
             return tf.add_n([tf.reshape(tensor, [-1])[0] for tensor in summed])
 
         return self._run(exchange)
+
+
+def _met() -> Any:
+    """Sums a number over the replicas: done when all of them are there."""
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.zeros([]))
 
 
 def run_worker(args: argparse.Namespace) -> None:
