@@ -155,15 +155,21 @@ class Checkpoints:
             self.wait()
         return final
 
-    def wait(self) -> None:
+    def wait(self, timeout_seconds: float | None = None) -> None:
         """Returns when what `save` began is written, by this worker at least.
+
+        Args:
+            timeout_seconds: It returns after this time in any case.
 
         Raises:
             UserError: If it could not be written; nothing of it is left.
         """
         if self._writing is None:
             return
-        concurrent.futures.wait([self._writing])  # Ctrl-C may end this
+        # Ctrl-C may end this.
+        concurrent.futures.wait([self._writing], timeout_seconds)
+        if not self._writing.done():
+            return
         writing, self._writing = self._writing, None
         if writing.exception() is not None:
             self._last_step = None

@@ -57,11 +57,12 @@ class TrainData:
         """
         batches = []
         for index in range(self._replicas.num_local):
-            own = self._own(index, names)
-            numbers = {name: self._shares[name].own[index] for name in own}
-            batches.append(
-                {name: next(self.readers[name].own[n]) for name, n in numbers.items()}
-            )
+            own = {}
+            for name in self._own(index, names):
+                number = self._shares[name].own[index]
+                if number is not None:
+                    own[name] = next(self.readers[name].own[number])
+            batches.append(own)
         return batches
 
     def largest_batches(self, names: Sequence[str]) -> list[dict[str, dict]]:

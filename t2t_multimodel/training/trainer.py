@@ -46,6 +46,7 @@ from t2t_multimodel.training.train_data import TrainData
 from t2t_multimodel.training.warm_start import Source, find_source, warm_start
 
 _log = logging.getLogger(__name__)
+_PATIENCE_SECONDS = 2.0  # less than what t2t-mm-launch gives the others
 
 
 class Trainer:
@@ -315,11 +316,14 @@ class Trainer:
 
     def _finish_saving(self) -> None:
         """Waits for the checkpoint that is being written; an error goes before its."""
-        if sys.exc_info()[0] is None:
+        error = sys.exc_info()[1]
+        if error is None:
             self.checkpoints.wait()
             return
+        # A worker that is gone may not have written its part, and never will.
+        is_lost = isinstance(error, tf.errors.OpError) and self.replicas.num_workers > 1
         with contextlib.suppress(UserError):
-            self.checkpoints.wait()
+            self.checkpoints.wait(_PATIENCE_SECONDS if is_lost else None)
 
     def _evaluate_if_due(
         self, interruption: Interruption, say: Callable[[str], None] = print
