@@ -10,3 +10,11 @@ def forget_new_problems():
 
     with new_ones_forgotten():
         yield
+
+
+@pytest.fixture(scope="session")
+def shared_run(tmp_path_factory):
+    """A run of random weights; who changes its files takes a copy."""
+    from tests.decoding import tiny_run
+
+    return tiny_run.write_tiny_run(tmp_path_factory.mktemp("shared"))

@@ -1,5 +1,6 @@
 """The averaging program, from the command line to what decodes with its result."""
 
+import shutil
 import subprocess
 import sys
 
@@ -10,13 +11,13 @@ from t2t_multimodel.bin import t2t_mm_decoder
 from t2t_multimodel.bin.t2t_mm_avg_checkpoints import main
 from t2t_multimodel.training.checkpoint import checkpoint_path, read_weights
 from t2t_multimodel.training.checkpoint import write_weights as write
-from tests.decoding import tiny_run
 
 
 @pytest.fixture(scope="module")
-def output_dir(tmp_path_factory):
+def output_dir(shared_run, tmp_path_factory):
     """A run with checkpoints of the steps 7, 8 and 9; each has other weights."""
-    output_dir = tiny_run.write_tiny_run(tmp_path_factory.mktemp("tiny")).output_dir
+    output_dir = tmp_path_factory.mktemp("tiny") / "run"
+    shutil.copytree(shared_run.output_dir, output_dir)
     _, weights = read_weights(checkpoint_path(output_dir, 7))
     for step in (8, 9):
         changed = {name: value * step / 7 for name, value in weights.items()}

@@ -1,6 +1,7 @@
 """The decoder program, from the command line to what it prints and writes."""
 
 import io
+import shutil
 import subprocess
 import sys
 
@@ -14,18 +15,17 @@ from tests.decoding import tiny_run
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_run.write_tiny_run(folder)
-    return folder
+def output_dir(shared_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    return shutil.copytree(shared_run.output_dir, folder)
 
 
 @pytest.fixture
-def decode(folder, capsys):
+def decode(output_dir, capsys):
     """Returns a function: flags to exit status, standard output and error."""
 
-    def decode(*flags, output_dir=None):
-        status = main([f"--output_dir={output_dir or folder / 'run'}", *flags])
+    def decode(*flags, output_dir=output_dir):
+        status = main([f"--output_dir={output_dir}", *flags])
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 
@@ -175,8 +175,8 @@ def test_pictures_of_a_split(decode, tmp_path):
     assert "look_tiny.0.attention.png" not in names
 
 
-def test_a_checkpoint_may_be_named(decode, folder):
-    checkpoint = folder / "run" / "model.ckpt-7"
+def test_a_checkpoint_may_be_named(decode, output_dir):
+    checkpoint = output_dir / "model.ckpt-7"
     flags = ("--problems=look_tiny", f"--checkpoint_path={checkpoint}")
     assert decode(*flags)[0] == 0
     status, _, err = decode("--problems=look_tiny", f"--checkpoint_path={checkpoint}0")
@@ -232,10 +232,10 @@ def test_the_run_must_be_given_and_be_there(decode, tmp_path, capsys):
     assert "holds no run (there is no problems.json)" in err
 
 
-def test_data_with_another_vocabulary_is_refused(decode, folder, tmp_path):
+def test_data_with_another_vocabulary_is_refused(decode, shared_run, tmp_path):
     data_dir = tmp_path / "data"
     data_dir.mkdir()
-    for path in (folder / "data").iterdir():
+    for path in shared_run.data_dir.iterdir():
         (data_dir / path.name).write_bytes(path.read_bytes())
     other = SubwordTextEncoder.build(count_tokens(["quite other words"]), 1)
     other.save(data_dir / tiny_run.WORDS.file_name)

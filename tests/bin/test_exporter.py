@@ -1,6 +1,7 @@
 """The exporter program, from the command line to what it writes."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,12 +9,12 @@ import pytest
 import tensorflow as tf
 
 from t2t_multimodel.bin.t2t_mm_exporter import main
-from tests.decoding import tiny_run
 
 
 @pytest.fixture(scope="module")
-def output_dir(tmp_path_factory):
-    return tiny_run.write_tiny_run(tmp_path_factory.mktemp("tiny")).output_dir
+def output_dir(shared_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    return shutil.copytree(shared_run.output_dir, folder)
 
 
 def test_help_answers_without_tensorflow():

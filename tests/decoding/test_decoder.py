@@ -24,16 +24,6 @@ from tests.data import sound_bytes
 from tests.decoding import tiny_run
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return tiny_run.write_tiny_run(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def decoder(run):
-    return load_decoder(run, hparams=DecodeHParams(batch_size=2, extra_length=3))[0]
-
-
 def write_wav(path, samples, rate=8000):
     encoded = tf.audio.encode_wav(samples[:, None], rate)
     path.write_bytes(encoded.numpy())

@@ -5,21 +5,9 @@ import pytest
 
 from t2t_multimodel.data.pipeline import eval_dataset
 from t2t_multimodel.decoding import insight_pictures
-from t2t_multimodel.decoding.decode_hparams import DecodeHParams
-from t2t_multimodel.decoding.decoder import load_decoder
 from t2t_multimodel.decoding.insight import Observer
 from t2t_multimodel.layers.observation import is_observed, observing
 from tests.decoding import tiny_run
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return tiny_run.write_tiny_run(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def decoder(run):
-    return load_decoder(run, hparams=DecodeHParams(extra_length=3))[0]
 
 
 @pytest.fixture(scope="module")

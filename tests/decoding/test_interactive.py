@@ -7,20 +7,12 @@ import pytest
 
 from t2t_multimodel.data.trees import parse_brackets
 from t2t_multimodel.decoding import line_editor, streaming
-from t2t_multimodel.decoding.decode_hparams import DecodeHParams
-from t2t_multimodel.decoding.decoder import load_decoder
 from t2t_multimodel.decoding.interactive import Prompt
 from t2t_multimodel.decoding.tree_drawing import draw
 from t2t_multimodel.errors import UserError
 from tests.decoding import tiny_run
 
 LONG = "the dog saw a cat , and the cat ran"
-
-
-@pytest.fixture(scope="module")
-def decoder(tmp_path_factory):
-    run = tiny_run.write_tiny_run(tmp_path_factory.mktemp("tiny"))
-    return load_decoder(run, hparams=DecodeHParams(batch_size=2, extra_length=3))[0]
 
 
 @pytest.fixture(scope="module")

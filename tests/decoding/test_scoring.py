@@ -2,7 +2,6 @@
 
 import pytest
 
-from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.decoding.decoder import Decoder, Result, load_decoder
 from t2t_multimodel.decoding.scoring import Scorer
 from t2t_multimodel.decoding.split import decode_split
@@ -10,16 +9,6 @@ from t2t_multimodel.errors import UserError
 from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.training.decode_metrics import bleu, wer
 from tests.decoding import tiny_run
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return tiny_run.write_tiny_run(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def decoder(run):
-    return load_decoder(run, hparams=DecodeHParams(batch_size=2, extra_length=3))[0]
 
 
 @pytest.fixture

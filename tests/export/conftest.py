@@ -6,14 +6,13 @@ import tensorflow as tf
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
 from t2t_multimodel.decoding.decoder import load_decoder
 from t2t_multimodel.export.saved_model import export_run
-from tests.decoding import tiny_run
 
 HPARAMS = DecodeHParams(extra_length=3)
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    return tiny_run.write_tiny_run(tmp_path_factory.mktemp("tiny"))
+def run(shared_run):
+    return shared_run
 
 
 @pytest.fixture(scope="session")
