@@ -102,10 +102,7 @@ class ImageMsCocoTokens8k(Problem):
         folder = _folder(tmp_dir)
         if not _annotations(folder, "train" if split == "train" else "val").is_file():
             return None
-        return sum(
-            1 if isinstance(picture, BadExample) else len(picture.captions)
-            for picture in _pictures(folder, split)
-        )
+        return caption_files.count_captions(_pictures(folder, split))
 
     def _tfds_examples(self, split: str) -> Iterator[RawExample]:
         wanted = {"image": True, "image/id": True, "captions": {"text": True}}

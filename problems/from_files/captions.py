@@ -67,10 +67,7 @@ class Captions(DeclaredProblem):
 
     def count_examples(self, split: str, tmp_dir: pathlib.Path) -> int:
         """Returns the number of captions."""
-        return sum(
-            1 if isinstance(picture, BadExample) else len(picture.captions)
-            for picture in self._pictures(split)
-        )
+        return caption_files.count_captions(self._pictures(split))
 
     def source_state(self, tmp_dir: pathlib.Path) -> str:
         """Returns a digest of the names, sizes and times of the lists and pictures."""

@@ -124,6 +124,14 @@ def caption_examples(
             }
 
 
+def count_captions(pictures: Iterator[CaptionedPicture | BadExample]) -> int:
+    """Returns the number of examples that `caption_examples` yields of pictures."""
+    return sum(
+        1 if isinstance(picture, BadExample) else len(picture.captions)
+        for picture in pictures
+    )
+
+
 def _read_coco(
     path: pathlib.Path,
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:

@@ -8,7 +8,7 @@ from t2t_multimodel.data import serialization
 from t2t_multimodel.data.shards import shard_name
 from t2t_multimodel.data.vocabularies import encoders_for
 from t2t_multimodel.decoding.decode_hparams import DecodeHParams
-from t2t_multimodel.decoding.decoder import Decoder, load_decoder
+from t2t_multimodel.decoding.decoder import load_decoder
 from t2t_multimodel.decoding.scoring import Scorer
 from t2t_multimodel.decoding.split import decode_split
 from t2t_multimodel.training import decode_metrics
@@ -53,20 +53,12 @@ def decoder(run):
 
 
 def test_each_picture_is_decoded_once_also_of_two_that_look_alike(
-    run, decoder, monkeypatch
+    run, decoder, decoded_rows
 ):
-    rows = []
-    decode = Decoder.decode_prepared
-
-    def counted(self, problem, prepared, **options):
-        rows.extend(prepared)
-        return decode(self, problem, prepared, **options)
-
-    monkeypatch.setattr(Decoder, "decode_prepared", counted)
     decoded = decode_split(decoder, "caption_tiny", run.data_dir, "test")
     assert decoded.groups == [0, 1, 1, 2, 2, 0]
     assert decoded.targets == [text for _, _, text in CAPTIONS]
-    assert len(rows) == 3
+    assert len(decoded_rows) == 3
 
 
 @pytest.mark.parametrize(("count", "taken"), [(1, 1), (2, 3), (3, 3), (4, 5), (6, 6)])

@@ -37,18 +37,10 @@ def test_a_split_decodes_as_its_raw_inputs_do(run, decoder, problem):
         assert decoded.inputs[1] == f"{problem.name} test example 1"
 
 
-def test_a_picture_with_two_captions_is_decoded_once(run, decoder, monkeypatch):
-    rows = []
-    decode = Decoder.decode_prepared
-
-    def counted(self, problem, prepared, **options):
-        rows.extend(prepared)
-        return decode(self, problem, prepared, **options)
-
-    monkeypatch.setattr(Decoder, "decode_prepared", counted)
+def test_a_picture_with_two_captions_is_decoded_once(run, decoder, decoded_rows):
     decoded = decode_split(decoder, "caption_tiny", run.data_dir, "test")
     assert decoded.groups == [0, 0, 1, 1, 2]
-    assert len(rows) == 3
+    assert len(decoded_rows) == 3
     assert decoded.results[0] == decoded.results[1]
 
 
