@@ -181,7 +181,7 @@ def test_a_checkpoint_may_be_named(decode, output_dir):
     assert decode(*flags)[0] == 0
     status, _, err = decode("--problems=look_tiny", f"--checkpoint_path={checkpoint}0")
     assert status == 2
-    assert "model.ckpt-70 is no checkpoint" in err
+    assert f"no checkpoint {checkpoint}0; steps there are: 7" in err
 
 
 @pytest.mark.parametrize(
