@@ -1,5 +1,6 @@
 """What was trained in bfloat16 is decoded and exported in float32."""
 
+import functools
 import json
 import shutil
 
@@ -14,7 +15,10 @@ from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.training.run_directory import read_run
 from tests.decoding import tiny_run
 
-PICTURE = tiny_run.png(np.random.default_rng(3))
+
+@functools.cache  # and not at import: other modules have devices to set up first
+def picture():
+    return tiny_run.png(np.random.default_rng(3))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def runs(tmp_path_factory):
 def classes(run):
     decoder, _ = load_decoder(run, problem_names=["look_tiny"])
     assert decoder.model.compute_dtype == "float32"
-    (result,) = decoder.decode("look_tiny", [PICTURE])
+    (result,) = decoder.decode("look_tiny", [picture()])
     return result.classes
 
 
@@ -46,7 +50,7 @@ def test_a_run_in_bfloat16_is_exported_in_float32(runs, tmp_path):
     exported = export_run(runs[1], tmp_path, problem_names=["look_tiny"])
     signature = tf.saved_model.load(str(exported.path)).signatures["look_tiny"]
     (name,) = signature.structured_input_signature[1]
-    outputs = signature(**{name: tf.constant([PICTURE])})
+    outputs = signature(**{name: tf.constant([picture()])})
     got = {
         value.dtype.name: value.numpy().ravel().tolist() for value in outputs.values()
     }

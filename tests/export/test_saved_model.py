@@ -203,6 +203,6 @@ def test_folders_that_are_none_are_refused_at_once(quick, tmp_path, monkeypatch)
 def test_unknown_problems_and_checkpoints_are_refused(run, tmp_path):
     with pytest.raises(UserError, match="did you mean 'look_tiny'"):
         export_run(run, tmp_path / "a", problem_names=["lok_tiny"])
-    with pytest.raises(UserError, match="is no checkpoint"):
+    with pytest.raises(UserError, match="no checkpoint .*; steps there are: none"):
         export_run(run, tmp_path / "a", checkpoint_path=tmp_path / "model.ckpt-9")
     assert list(tmp_path.iterdir()) == []

@@ -216,8 +216,8 @@ def test_another_version_is_refused_with_and_without_check_sums(tmp_path):
         run.checkpoints.restore_latest()
 
 
-def test_mirrored_variables_are_restored_on_every_replica(tmp_path):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_mirrored_variables_are_restored_on_every_replica(tmp_path, two):
+    strategy = two.strategy
     saved = Run(tmp_path).train(3)
     saved.save()
     with strategy.scope():

@@ -117,11 +117,6 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def two():
-    return make_replicas(2)
-
-
-@pytest.fixture(scope="module")
 def one():
     return Replicas(tf.distribute.get_strategy())
 

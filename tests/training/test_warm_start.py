@@ -6,7 +6,6 @@ import logging
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from t2t_multimodel.data.features import ClassLabel
 from t2t_multimodel.errors import UserError
@@ -384,8 +383,8 @@ def test_nothing_in_common_is_refused_and_nothing_changed(old, begin, tmp_path):
         np.testing.assert_array_equal(value, first[path])
 
 
-def test_mirrored_variables_are_given_on_every_replica(old, begin, data_dir):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_mirrored_variables_are_given_on_every_replica(old, begin, data_dir, two):
+    strategy = two.strategy
     with strategy.scope():
         new = begin(("look_tiny",))
         new.warm_started(old.folder)
