@@ -39,7 +39,10 @@ from t2t_multimodel.hparams import HParams, make_hparams  # noqa: E402
 from t2t_multimodel.models.factory import make_model  # noqa: E402
 from t2t_multimodel.models.problem_spec import ProblemSpec  # noqa: E402
 from t2t_multimodel.problems import Problem, make_problem  # noqa: E402
-from t2t_multimodel.training.optimizer import Adam, variables_by_path  # noqa: E402
+from t2t_multimodel.training.optimizer import make_adam  # noqa: E402
+from t2t_multimodel.training.problem_gradients import (  # noqa: E402
+    ProblemGradients,
+)
 from t2t_multimodel.training.step import TrainStep  # noqa: E402
 
 FLOOR = 5.0
@@ -157,17 +160,13 @@ def _train_step(
     }
     spec = ProblemSpec(problem.name, problem.inputs, problem.targets, sizes)
     model = make_model([spec], hparams)
-    return TrainStep(
+    gradients = ProblemGradients(
         model,
-        Adam(
-            variables_by_path(model.trainable_variables),
-            clip_grad_norm=hparams.clip_grad_norm,
-        ),
         hparams,
-        loss_multipliers={problem.name: 1.0},
         element_specs={problem.name: element_spec},
-        seed=0,
+        loss_multipliers={problem.name: 1.0},
     )
+    return TrainStep(gradients, make_adam(model.trainable_variables, hparams), seed=0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

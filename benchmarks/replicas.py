@@ -125,15 +125,15 @@ class Worker:
 
         problems = self.trainer.train_step.problems
         (own,) = self.batches
-        features = {name: problems.features(name, own[name]) for name in own}
+        inputs = {
+            name: problems.inputs(name, own[name], seed=1, step=2) for name in own
+        }
 
         def compute() -> tf.Tensor:
             total = tf.zeros([])
             for name in own:
                 with tf.control_dependencies([total]):
-                    result = problems(
-                        name, features[name], tf.constant([1, 2]), tf.constant(1.0)
-                    )
+                    result = problems(name, *inputs[name])
                 present = [part for part in result.packed if part is not None]
                 # All of them must be computed for it, and it is a pass over them.
                 total += tf.add_n([tf.reduce_max(part) for part in present])
@@ -157,9 +157,8 @@ class Worker:
 
         def update() -> tf.Tensor:
             return apply_mean(
-                step.optimizer,
-                step.hparams,
                 step.problems,
+                step.optimizer,
                 step.problems.trains(),
                 len(self.names),
                 self._sent(),

@@ -38,7 +38,10 @@ from t2t_multimodel.data.spaces import SpaceId  # noqa: E402
 from t2t_multimodel.hparams import HParams, make_hparams  # noqa: E402
 from t2t_multimodel.models.factory import make_model  # noqa: E402
 from t2t_multimodel.models.problem_spec import ProblemSpec  # noqa: E402
-from t2t_multimodel.training.optimizer import Adam, variables_by_path  # noqa: E402
+from t2t_multimodel.training.optimizer import make_adam  # noqa: E402
+from t2t_multimodel.training.problem_gradients import (  # noqa: E402
+    ProblemGradients,
+)
 from t2t_multimodel.training.step import TrainStep  # noqa: E402
 
 
@@ -179,19 +182,17 @@ class Step:
             s.name: batch_of(s.name, shapes, hparams.batch_size) for s in specs
         }
         self.batches = tf.nest.map_structure(tf.constant, self.arrays)
-        self.train_step = TrainStep(
+        gradients = ProblemGradients(
             self.model,
-            Adam(
-                variables_by_path(self.model.trainable_variables),
-                clip_grad_norm=hparams.clip_grad_norm,
-            ),
             hparams,
-            loss_multipliers={s.name: 1.0 for s in specs},
             element_specs=tf.nest.map_structure(
                 tf.TensorSpec.from_tensor, self.batches
             ),
-            seed=0,
-            num_parallel=num_parallel,
+            loss_multipliers={s.name: 1.0 for s in specs},
+        )
+        optimizer = make_adam(self.model.trainable_variables, hparams)
+        self.train_step = TrainStep(
+            gradients, optimizer, seed=0, num_parallel=num_parallel
         )
         self._number = 0
 
@@ -233,7 +234,7 @@ class Step:
 
     @property
     def _k(self) -> int:
-        return self.train_step.hparams.moe_k
+        return self.train_step.problems.hparams.moe_k
 
 
 def matrix_product_flops(size: int = 2048, repeats: int = 5) -> float:

@@ -43,21 +43,25 @@ class ProblemGradients:
 
     Args:
         model: The model; built.
-        hparams: Label smoothing and the coefficient of the balance loss.
+        hparams: Label smoothing, the coefficient of the balance loss, weight decay.
         element_specs: Problem name to the element spec of its batches.
-        frozen: Paths of variables that stay as they are.
+        loss_multipliers: Problem name to T2T's `loss_multiplier`.
+        frozen: Paths of variables that stay as they are, their moments too.
     """
 
     def __init__(
         self,
         model: MultiModel,
         hparams: HParams,
+        *,
         element_specs: Mapping[str, dict],
+        loss_multipliers: Mapping[str, float],
         frozen: frozenset[str] = frozenset(),
     ) -> None:
         self.model = model
         self.hparams = hparams
         self.element_specs = dict(element_specs)
+        self.loss_multipliers = dict(loss_multipliers)
         trainable = model.trainable_variables
         self.packing = GradientPacking([v.shape for v in trainable])
         self._trains = [v.path not in frozen for v in trainable]
@@ -81,16 +85,44 @@ class ProblemGradients:
         """Returns whether a problem that was traced trains each variable."""
         return self._used[self.key(name)]
 
-    def features(self, name: str, batch: Mapping) -> dict:
-        """Returns what is given to the traced function: batch and command."""
-        space = tf.constant(int(self.model.spec(name).target_space_id))
-        features = {key: batch[key] for key in self.element_specs[name]}
-        return features | {"target_space_id": space}
+    def inputs(
+        self, name: str, batch: Mapping, *, seed: int, step: int, reader: int = 0
+    ) -> tuple[dict, tf.Tensor, tf.Tensor]:
+        """Returns what is computed with: features, random seed, loss multiplier.
 
-    def feature_specs(self, name: str) -> dict:
-        """Returns the specs of what `features` gives."""
+        Args:
+            name: The problem.
+            batch: A batch of it.
+            seed: The run's.
+            step: Number of the step, from 0.
+            reader: Which of the problem's readers the batch is of.
+        """
+        features = {key: batch[key] for key in self.element_specs[name]}
+        space = tf.constant(int(self.model.spec(name).target_space_id))
+        index = list(self.model.specs).index(name)
+        return (
+            features | {"target_space_id": space},
+            tf.constant(_seed_words(seed, step, index, reader)),
+            tf.constant(self.loss_multipliers[name], tf.float32),
+        )
+
+    def input_signature(self, name: str) -> tuple:
+        """Returns the specs of what `inputs` gives, for batches of any size."""
         command = {"target_space_id": tf.TensorSpec([], tf.int32)}
-        return dict(self.element_specs[name]) | command
+        return (
+            dict(self.element_specs[name]) | command,
+            tf.TensorSpec([2], tf.int32),
+            tf.TensorSpec([], tf.float32),
+        )
+
+    def function(self, name: str) -> Callable[..., ProblemResult]:
+        """Returns a new traced function for all problems with the key of this one."""
+
+        def compute(features, seed, loss_multiplier):
+            return self(name, features, seed, loss_multiplier)
+
+        signature = self.input_signature(name)
+        return tf.function(compute, input_signature=signature, autograph=False)
 
     def num_sums(self) -> int:
         """Returns the most values that any problem has to sum over its replicas."""
@@ -110,9 +142,9 @@ class ProblemGradients:
 
         Args:
             name: The problem.
-            features: From `features`.
+            features: This and the next two are from `inputs`.
             seed: `(2,)` int32; decides dropout and gating noise.
-            loss_multiplier: Scalar, T2T's `loss_multiplier` of the problem.
+            loss_multiplier: Scalar.
             over_replicas: Sums the values over the replicas that share the problem.
         """
         # Keras variables do not take part in tape.gradient's options; values do.
@@ -163,7 +195,7 @@ class ProblemGradients:
         return self.hparams.moe_loss_coef * tf.add_n([tf.constant(0.0), *losses])
 
 
-def seed_words(seed: int, step: int, problem_index: int, reader: int = 0) -> np.ndarray:
+def _seed_words(seed: int, step: int, problem_index: int, reader: int) -> np.ndarray:
     """Returns two int32 words that differ for every seed, step, problem and reader."""
     # Of a problem's only reader as if there were none: the draws of a joint step do
     # not depend on the number of replicas then.

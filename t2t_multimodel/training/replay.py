@@ -1,6 +1,5 @@
 """A bad step computed again, each batch for itself: where does it go wrong?"""
 
-import functools
 import math
 import os
 import pathlib
@@ -15,7 +14,7 @@ from t2t_multimodel.data.train_reader import TrainReader
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.training.checkpoint import load_weights
-from t2t_multimodel.training.problem_gradients import ProblemGradients, seed_words
+from t2t_multimodel.training.problem_gradients import ProblemGradients
 from t2t_multimodel.training.replay_file import BadBatch, BadStep, read_bad_step
 from t2t_multimodel.training.run_directory import Run, read_run
 
@@ -102,14 +101,15 @@ def replay(
         gradients = ProblemGradients(
             model,
             run.hparams,
-            {name: reader.element_spec for name, reader in readers.items()},
-            bad_step.frozen,
+            element_specs={name: r.element_spec for name, r in readers.items()},
+            loss_multipliers={p.name: p.loss_multiplier for p in run.problems},
+            frozen=bad_step.frozen,
         )
         functions: dict[tuple, Callable] = {}
         return Replay(
             bad_step,
             [
-                _replayed(run, gradients, functions, bad_step, batch, features)
+                _replayed(gradients, functions, bad_step, batch, features)
                 for batch, features in zip(batches, tensors, strict=True)
             ],
         )
@@ -194,7 +194,6 @@ def _read(reader: TrainReader, batch: BadBatch) -> dict[str, tf.Tensor]:
 
 
 def _replayed(
-    run: Run,
     gradients: ProblemGradients,
     functions: dict[tuple, Callable],
     bad_step: BadStep,
@@ -202,17 +201,16 @@ def _replayed(
     tensors: Mapping[str, tf.Tensor],
 ) -> ReplayedBatch:
     name = batch.problem
-    problem_index = [problem.name for problem in run.problems].index(name)
-    # Steps count from 1, and their random draws from 0.
-    words = seed_words(
-        bad_step.random_seed, bad_step.step - 1, problem_index, batch.reader
+    inputs = gradients.inputs(
+        name,
+        tensors,
+        seed=bad_step.random_seed,
+        step=bad_step.step - 1,  # counted from 1, and its random draws from 0
+        reader=batch.reader,
     )
-    features = gradients.features(name, tensors)
-    multiplier = tf.constant(run.problem(name).loss_multiplier, tf.float32)
-    inputs = (features, tf.constant(words), multiplier)
     key = gradients.key(name)
     if key not in functions:
-        functions[key] = _traced(gradients, name)
+        functions[key] = gradients.function(name)
     computed = functions[key](*inputs)
     model = gradients.model
     by_path = {
@@ -229,7 +227,7 @@ def _replayed(
         batch=batch,
         loss=float(computed.loss),
         gradient_norm=norm,
-        bad_inputs=[key for key, value in features.items() if not _is_finite(value)],
+        bad_inputs=[key for key, value in inputs[0].items() if not _is_finite(value)],
         bad_gradients=[
             p for p, gradient in by_path.items() if not _is_finite(gradient)
         ],
@@ -238,20 +236,6 @@ def _replayed(
     if result.is_finite or result.bad_inputs:
         return result
     return result._replace(origin=_origin(lambda: gradients(name, *inputs)))
-
-
-def _traced(gradients: ProblemGradients, name: str) -> Callable:
-    """Returns the function of all problems with the nets of this one."""
-    # For all lengths, as in training: made for known ones, it may round otherwise.
-    return tf.function(
-        functools.partial(gradients, name),
-        input_signature=[
-            gradients.feature_specs(name),
-            tf.TensorSpec([2], tf.int32),
-            tf.TensorSpec([], tf.float32),
-        ],
-        autograph=False,
-    )
 
 
 def _origin(compute: Callable[[], object]) -> str:

@@ -65,56 +65,68 @@ class Replicas:
         mean = self.strategy.experimental_local_results(means)[0]
         return float(mean) == number
 
-    def problems_of(
-        self, replica: int, names: Sequence[str], *, joint: bool
-    ) -> tuple[str, ...]:
-        """Returns the problems that a replica computes in a step.
 
-        In a joint step of P problems, replica r computes the problems p with
-        p mod R == r if R <= P, and the problem r mod P otherwise. A step of one
-        problem is shared by all replicas.
+class Assignment:
+    """Which replica computes which problems, and from whose data.
 
-        Args:
-            replica: Number of the replica.
-            names: The problems of the run, in order.
-            joint: Whether a step takes all problems.
-        """
-        if not joint:
-            return tuple(names)
-        if self.count <= len(names):
-            return tuple(names[replica :: self.count])
-        return (names[replica % len(names)],)
+    In a joint step of P problems, replica r computes the problems p with
+    p mod R == r if R <= P, and the problem r mod P otherwise. A step of one problem is
+    shared by all replicas.
 
-    def check(self, names: Sequence[str], *, joint: bool) -> None:
-        """Refuses a number of replicas that cannot share the problems evenly.
+    Args:
+        replicas: The replicas of the run.
+        names: Its problems, in order.
+        is_joint: Whether every step takes all of them.
 
-        Raises:
-            UserError: If R is above P in joint steps, and no multiple of it.
-        """
-        if joint and self.count > len(names) and self.count % len(names):
+    Attributes:
+        shares: Problem name to the readers that share its examples.
+
+    Raises:
+        UserError: If R is above P in joint steps, and no multiple of it.
+    """
+
+    def __init__(
+        self, replicas: Replicas, names: Sequence[str], *, is_joint: bool
+    ) -> None:
+        if is_joint and replicas.count > len(names) and replicas.count % len(names):
             raise UserError(
-                f"{self.count} replicas cannot share a joint step of {len(names)} "
+                f"{replicas.count} replicas cannot share a joint step of {len(names)} "
                 f"problems: take at most {len(names)}, or a multiple of it"
             )
+        self.replicas = replicas
+        self.names = tuple(names)
+        self.is_joint = is_joint
+        self.shares = {name: self._share(name) for name in self.names}
 
-    def readers(self, names: Sequence[str], *, joint: bool) -> dict[str, ReaderShare]:
-        """Returns problem name to the readers that share its examples."""
-        if not joint:
-            numbers = tuple(self.first + index for index in range(self.num_local))
-            return {name: ReaderShare(self.count, numbers) for name in names}
-        each = max(1, self.count // len(names))
-        shares = {}
-        for name in names:
-            own = tuple(
-                replica // len(names) if self.count > len(names) else 0
-                for replica in range(self.first, self.first + self.num_local)
-            )
-            has = [
-                name in self.problems_of(self.first + index, names, joint=True)
-                for index in range(self.num_local)
-            ]
-            shares[name] = ReaderShare(
-                each,
-                tuple(n if h else None for n, h in zip(own, has, strict=True)),
-            )
-        return shares
+    def problems_of(self, replica: int, names: Sequence[str]) -> tuple[str, ...]:
+        """Returns the problems, of those of a step, that a replica computes.
+
+        Args:
+            replica: Its number among all.
+            names: Problems of the step.
+        """
+        if not self.is_joint:
+            return tuple(names)
+        count = self.replicas.count
+        if count <= len(names):
+            return tuple(names[replica::count])
+        return (names[replica % len(names)],)
+
+    def own(self, index: int, names: Sequence[str]) -> tuple[str, ...]:
+        """Returns the same for a replica of this process, by its index in it."""
+        return self.problems_of(self.replicas.first + index, names)
+
+    def _share(self, name: str) -> ReaderShare:
+        replicas = self.replicas
+        local = range(replicas.first, replicas.first + replicas.num_local)
+        if not self.is_joint:
+            return ReaderShare(replicas.count, tuple(local))
+        count = max(1, replicas.count // len(self.names))
+        numbers = (
+            # Of R <= P replicas each is the only one for its problems.
+            replica // len(self.names) if count > 1 else 0
+            for replica in local
+        )
+        has = (name in self.problems_of(replica, self.names) for replica in local)
+        own = (n if h else None for n, h in zip(numbers, has, strict=True))
+        return ReaderShare(count, tuple(own))

@@ -6,17 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from t2t_multimodel.hparams import HParams
-from t2t_multimodel.models.multimodel import MultiModel
 from t2t_multimodel.training.optimizer import Adam
 from t2t_multimodel.training.packing import add_packed
 from t2t_multimodel.training.problem_gradients import (
     ProblemGradients,
     ProblemResult,
     Sums,
-    seed_words,
 )
-from t2t_multimodel.training.replicas import Replicas
+from t2t_multimodel.training.replicas import Assignment
 from t2t_multimodel.training.step import StepOutcome, apply_mean
 
 _COLUMNS = 4  # of the table of a step: loss, total, targets, whether it is not finite
@@ -28,42 +25,33 @@ _as_written = tf.autograph.experimental.do_not_convert
 class ReplicatedStep:
     """`TrainStep` on the replicas of a strategy.
 
-    Each replica computes its problems one after the other (`Replicas.problems_of`).
-    Then gradients, losses and counts are summed over the replicas in one all-reduce,
-    and every replica updates its copy alike, clipping after the sum.
+    Each replica computes its problems one after the other. Then gradients, losses and
+    counts are summed over the replicas in one all-reduce, and every replica updates its
+    copy alike, clipping after the sum.
 
     Replicas that share a problem sum its losses, targets and the statistics of its
     experts before they differentiate; see `ProblemGradients`.
 
     Args:
-        replicas: The replicas; model and optimizer were made in their strategy's
-            scope.
-        is_joint: Whether a step takes all problems.
-
-    The others are those of `TrainStep`.
+        problems: What each problem's gradients are; the model, like the optimizer, was
+            made in the scope of the replicas' strategy.
+        optimizer: Of the model's trainable variables, in their order.
+        assignment: Which replica computes what.
+        seed: With the step number decides every random draw.
     """
 
     def __init__(
         self,
-        model: MultiModel,
+        problems: ProblemGradients,
         optimizer: Adam,
-        hparams: HParams,
         *,
-        replicas: Replicas,
-        is_joint: bool,
-        loss_multipliers: Mapping[str, float],
-        element_specs: Mapping[str, dict],
+        assignment: Assignment,
         seed: int,
-        frozen: frozenset[str] = frozenset(),
     ) -> None:
-        self.problems = ProblemGradients(model, hparams, element_specs, frozen)
+        self.problems = problems
         self.optimizer = optimizer
-        self.hparams = hparams
-        self.replicas = replicas
-        self.is_joint = is_joint
-        self.loss_multipliers = dict(loss_multipliers)
+        self.assignment = assignment
         self.seed = seed
-        self.names = list(element_specs)
         self.reduced_bytes = 0
         """Bytes that the last traced step gives to its all-reduce, a replica."""
         self._functions: dict[tuple, Callable] = {}
@@ -110,58 +98,53 @@ class ReplicatedStep:
 
     def _call(self, names, batches, step, learning_rate, stop, is_wanted):
         names = tuple(names)
-        local = range(self.replicas.num_local)
-        own = [self._own(index, names) for index in local]
+        local = range(self.assignment.replicas.num_local)
+        own = [self.assignment.own(index, names) for index in local]
         if names not in self._functions:
             self._functions[names] = tf.function(
                 functools.partial(self._step, names, own),
                 input_signature=self._signature(own),
                 autograph=False,
             )
-        features, seeds = [], []
-        for index, problems in enumerate(own):
-            features.append(
-                {n: self.problems.features(n, batches[index][n]) for n in problems}
-            )
-            seeds.append({n: tf.constant(self._seed(index, n, step)) for n in problems})
+        inputs = tuple(
+            {
+                name: self.problems.inputs(
+                    name,
+                    batches[index][name],
+                    seed=self.seed,
+                    step=step,
+                    reader=self.assignment.shares[name].own[index] or 0,
+                )
+                for name in own[index]
+            }
+            for index in local
+        )
         return self._functions[names](
-            tuple(features),
-            tuple(seeds),
+            inputs,
             tf.constant(learning_rate, tf.float32),
             tf.constant(float(stop)),
             tf.constant(is_wanted),
         )
 
-    def _own(self, index: int, names: Sequence[str]) -> tuple[str, ...]:
-        """Returns the problems of a step that replica `index` here computes."""
-        replica = self.replicas.first + index
-        return self.replicas.problems_of(replica, names, joint=self.is_joint)
-
-    def _seed(self, index: int, name: str, step: int):
-        share = self.replicas.readers(self.names, joint=self.is_joint)[name]
-        reader = share.own[index]
-        return seed_words(self.seed, step, self.names.index(name), reader or 0)
-
     def _signature(self, own: Sequence[Sequence[str]]) -> list:
+        signature = self.problems.input_signature
         return [
-            tuple({n: self.problems.feature_specs(n) for n in each} for each in own),
-            tuple({n: tf.TensorSpec([2], tf.int32) for n in each} for each in own),
+            tuple({name: signature(name) for name in each} for each in own),
             tf.TensorSpec([], tf.float32),
             tf.TensorSpec([], tf.float32),
             tf.TensorSpec([], tf.bool),
         ]
 
-    def _step(self, names, own, features, seeds, learning_rate, stop, is_wanted):
+    def _step(self, names, own, inputs, learning_rate, stop, is_wanted):
         """Traces the step of all replicas of this process."""
+        strategy = self.assignment.replicas.strategy
 
         @_as_written
         def of_replica():
             context = tf.distribute.get_replica_context()
             replica = int(tf.get_static_value(context.replica_id_in_sync_group))
-            index = replica - self.replicas.first
-            packed, rows = self._gradients(
-                names, own[index], features[index], seeds[index], replica
-            )
+            index = replica - self.assignment.replicas.first
+            packed, rows = self._gradients(names, own[index], inputs[index], index)
             table = tf.stack([rows.get(n, tf.zeros([_COLUMNS])) for n in names])
             used = self._used(names)
             packed = self._filled(packed, used)
@@ -174,12 +157,11 @@ class ReplicatedStep:
             *summed, table, stops = context.all_reduce(tf.distribute.ReduceOp.SUM, sent)
             parts = iter(summed)
             packed = [None if part is None else next(parts) for part in packed]
-            count = len(names) if self.is_joint else 1
+            count = len(names) if self.assignment.is_joint else 1
             is_sound = tf.equal(tf.reduce_sum(table[:, -1]), 0.0)
             norm = apply_mean(
-                self.optimizer,
-                self.hparams,
                 self.problems,
+                self.optimizer,
                 used,
                 count,
                 packed,
@@ -188,55 +170,37 @@ class ReplicatedStep:
             )
             return table, norm, stops
 
-        results = self.replicas.strategy.run(of_replica)
-        first = self.replicas.strategy.experimental_local_results
-        return tuple(first(result)[0] for result in results)
+        results = strategy.run(of_replica)
+        local = strategy.experimental_local_results
+        return tuple(local(result)[0] for result in results)
 
-    def _gradients(self, names, problems, features, seeds, replica):
+    def _gradients(self, names, own, inputs, index):
         """Returns the sum of a replica's gradients, and a row for each problem."""
         summed: list = []
         rows = {}
-        for name in problems:
+        for name in own:
             # One after the other: what a problem keeps for its backward pass is much
             # more than its gradients.
-            before = summed[:1]
-            with tf.control_dependencies(before):
-                result = self._problem(
-                    name, names, features[name], seeds[name], replica
-                )
-            rows[name] = self._row(name, result, replica)
+            with tf.control_dependencies(summed[:1]):
+                result = self._problem(name, names, inputs[name], index)
+            rows[name] = self._row(name, result, index)
             packed = result.packed
             summed = add_packed(summed, packed) if summed else packed
         return summed, rows
 
-    def _problem(self, name, names, features, seed, replica) -> ProblemResult:
-        multiplier = tf.constant(self.loss_multipliers[name], tf.float32)
-        if not self._shares(name):
-            key = (replica, self.problems.key(name))
-            if key not in self._traced:
-
-                def alone(features, seed, loss_multiplier):
-                    return self.problems(name, features, seed, loss_multiplier)
-
-                self._traced[key] = tf.function(alone, autograph=False)
-            return self._traced[key](features, seed, multiplier)
-        # An all-reduce cannot be within an inner function.
-        return self.problems(
-            name,
-            features,
-            seed,
-            multiplier,
-            over_replicas=functools.partial(self._over_replicas, name, names),
-        )
-
-    def _shares(self, name: str) -> bool:
-        """Whether several replicas have a batch of the problem."""
-        share = self.replicas.readers(self.names, joint=self.is_joint)[name]
-        return share.count > 1
+    def _problem(self, name, names, inputs, index) -> ProblemResult:
+        if self.assignment.shares[name].count > 1:
+            # An all-reduce cannot be within an inner function.
+            over_replicas = functools.partial(self._over_replicas, name, names)
+            return self.problems(name, *inputs, over_replicas=over_replicas)
+        key = (index, self.problems.key(name))
+        if key not in self._traced:
+            self._traced[key] = self.problems.function(name)
+        return self._traced[key](*inputs)
 
     def _over_replicas(self, name: str, names: Sequence[str], sums: Sums) -> Sums:
         context = tf.distribute.get_replica_context()
-        if not self.is_joint:
+        if not self.assignment.is_joint:
             return context.all_reduce(tf.distribute.ReduceOp.SUM, list(sums))
         # Other replicas sum other problems: each has its row of one table.
         sizes = [tensor.shape.num_elements() for tensor in sums]
@@ -251,15 +215,14 @@ class ReplicatedStep:
             for piece, tensor in zip(pieces, sums, strict=True)
         ]
 
-    def _row(self, name: str, result: ProblemResult, replica: int) -> tf.Tensor:
+    def _row(self, name: str, result: ProblemResult, index: int) -> tf.Tensor:
         """Returns the problem's row of the table; see `_COLUMNS`."""
-        share = self.replicas.readers(self.names, joint=self.is_joint)[name]
         present = [part for part in result.packed if part is not None]
         is_finite = tf.math.is_finite(
             tf.linalg.global_norm(present)
         ) & tf.math.is_finite(result.total)
         # Those that share a problem all have its sums already: one tells them.
-        tells = share.own[replica - self.replicas.first] == 0
+        tells = self.assignment.shares[name].own[index] == 0
         values = [result.loss, result.total, result.num_targets]
         told = values if tells else [tf.zeros([])] * len(values)
         return tf.stack([*told, 1.0 - tf.cast(is_finite, tf.float32)])
@@ -270,7 +233,7 @@ class ReplicatedStep:
         All variables of a model are used by some problem of it, which may be on
         another replica.
         """
-        if self.is_joint:
+        if self.assignment.is_joint:
             return self.problems.trains()
         return self.problems.used(names[0])
 

@@ -11,15 +11,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from t2t_multimodel.hparams import HParams
-from t2t_multimodel.models.multimodel import MultiModel
 from t2t_multimodel.training.optimizer import Adam, weight_decay_gradient
 from t2t_multimodel.training.packing import add_packed
-from t2t_multimodel.training.problem_gradients import (
-    ProblemGradients,
-    ProblemResult,
-    seed_words,
-)
+from t2t_multimodel.training.problem_gradients import ProblemGradients, ProblemResult
 
 
 class StepResult(NamedTuple):
@@ -81,34 +75,23 @@ class TrainStep:
     that the sum does not depend on it and few sets of gradients wait to be added.
 
     Args:
-        model: The model; built.
+        problems: What each problem's gradients are.
         optimizer: Of the model's trainable variables, in their order.
-        hparams: Label smoothing, loss coefficients, weight decay.
-        loss_multipliers: Problem name to T2T's `loss_multiplier`.
-        element_specs: Problem name to the element spec of its batches.
         seed: With the step number decides every random draw.
         num_parallel: Problems of a joint step computed side by side. Small operations
             do not fill several cores; several problems do, at their memory.
-        frozen: Paths of variables that stay as they are, their moments too.
     """
 
     def __init__(
         self,
-        model: MultiModel,
+        problems: ProblemGradients,
         optimizer: Adam,
-        hparams: HParams,
         *,
-        loss_multipliers: Mapping[str, float],
-        element_specs: Mapping[str, dict],
         seed: int,
         num_parallel: int = 1,
-        frozen: frozenset[str] = frozenset(),
     ) -> None:
-        self.model = model
-        self.problems = ProblemGradients(model, hparams, element_specs, frozen)
-        self.loss_multipliers = dict(loss_multipliers)
+        self.problems = problems
         self.optimizer = optimizer
-        self.hparams = hparams
         self.seed = seed
         self._functions: dict[tuple, Callable] = {}
         self._updates: dict[tuple, Callable] = {}
@@ -200,9 +183,7 @@ class TrainStep:
         key = (result.used, len(result.losses))
         if key not in self._updates:
             self._updates[key] = tf.function(
-                functools.partial(
-                    apply_mean, self.optimizer, self.hparams, self.problems, *key
-                )
+                functools.partial(apply_mean, self.problems, self.optimizer, *key)
             )
         rate = tf.constant(learning_rate, tf.float32)
         return float(self._updates[key](result.packed, rate))
@@ -218,38 +199,22 @@ class TrainStep:
         return not math.isfinite(float(tf.linalg.global_norm(present)))
 
     def _run(self, name: str, batch: dict, step: int) -> ProblemResult:
-        index = list(self.problems.element_specs).index(name)
-        return self._function(name)(
-            self.problems.features(name, batch),
-            tf.constant(seed_words(self.seed, step, index)),
-            tf.constant(self.loss_multipliers[name], tf.float32),
-        )
+        inputs = self.problems.inputs(name, batch, seed=self.seed, step=step)
+        return self._function(name)(*inputs)
 
     def _function(self, name: str) -> Callable:
         """Returns the traced function of a problem, shared by those with its nets."""
         key = self.problems.key(name)
         with self._lock:
             if key not in self._functions:
-
-                def alone(features, seed, loss_multiplier):
-                    return self.problems(name, features, seed, loss_multiplier)
-
-                self._functions[key] = tf.function(
-                    alone,
-                    autograph=False,
-                    input_signature=[
-                        self.problems.feature_specs(name),
-                        tf.TensorSpec([2], tf.int32),
-                        tf.TensorSpec([], tf.float32),
-                    ],
-                ).get_concrete_function()
+                function = self.problems.function(name)
+                self._functions[key] = function.get_concrete_function()
             return self._functions[key]
 
 
 def apply_mean(
-    optimizer: Adam,
-    hparams: HParams,
     problems: ProblemGradients,
+    optimizer: Adam,
     used: Sequence[bool],
     count: int,
     packed: list,
@@ -259,9 +224,8 @@ def apply_mean(
     """Updates with the mean gradients, to which the weight decay is added.
 
     Args:
-        optimizer: Of the model's trainable variables.
-        hparams: Has the weight decay.
         problems: Whose gradients they are.
+        optimizer: Of the model's trainable variables.
         used: Whether each variable has a gradient.
         count: Problems that `packed` is the sum of.
         packed: Sum of gradients.
@@ -279,7 +243,7 @@ def apply_mean(
     ):
         # Of one problem the sum is the mean: no pass over the gradients for it.
         mean = total if total is None or count == 1 else total / count
-        decay = weight_decay_gradient(variable.value, hparams.weight_decay)
+        decay = weight_decay_gradient(variable.value, problems.hparams.weight_decay)
         if mean is not None and decay is not None:
             mean += decay
         means.append(mean)

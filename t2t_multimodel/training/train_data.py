@@ -9,7 +9,7 @@ from t2t_multimodel.data.batching import largest_batch
 from t2t_multimodel.data.pipeline import training_buckets
 from t2t_multimodel.data.shard_index import load_index
 from t2t_multimodel.data.train_reader import ReaderGroup, TrainReader
-from t2t_multimodel.training.replicas import ReaderShare, Replicas
+from t2t_multimodel.training.replicas import Assignment, ReaderShare
 from t2t_multimodel.training.run_config import RunConfig
 
 
@@ -18,7 +18,7 @@ class TrainData:
 
     Args:
         config: The run.
-        replicas: Its replicas.
+        assignment: Which replica reads what.
 
     Attributes:
         readers: Problem name to its readers.
@@ -26,20 +26,16 @@ class TrainData:
             that only other processes read.
 
     Raises:
-        UserError: If data is missing or broken, or the replicas cannot share it.
+        UserError: If data is missing or broken.
     """
 
-    def __init__(self, config: RunConfig, replicas: Replicas) -> None:
+    def __init__(self, config: RunConfig, assignment: Assignment) -> None:
         self._config = config
-        self._replicas = replicas
-        names = [problem.name for problem in config.problems]
-        is_joint = config.is_joint
-        replicas.check(names, joint=is_joint)
-        self._shares = replicas.readers(names, joint=is_joint)
+        self._assignment = assignment
         self.readers: dict[str, ReaderGroup] = {}
         self.element_specs: dict[str, dict] = {}
         for problem in config.problems:
-            share = self._shares[problem.name]
+            share = assignment.shares[problem.name]
             own = {
                 number: self._reader(problem, number, share)
                 for number in share.own
@@ -56,10 +52,10 @@ class TrainData:
             names: Problems of the step.
         """
         batches = []
-        for index in range(self._replicas.num_local):
+        for index in range(self._assignment.replicas.num_local):
             own = {}
-            for name in self._own(index, names):
-                number = self._shares[name].own[index]
+            for name in self._assignment.own(index, names):
+                number = self._assignment.shares[name].own[index]
                 if number is not None:
                     own[name] = next(self.readers[name].own[number])
             batches.append(own)
@@ -76,8 +72,8 @@ class TrainData:
                 arrays: Mapping[str, np.ndarray] = largest_batch(problem, buckets)
                 largest[problem.name] = {k: tf.constant(v) for k, v in arrays.items()}
         return [
-            {name: largest[name] for name in self._own(index, names)}
-            for index in range(self._replicas.num_local)
+            {name: largest[name] for name in self._assignment.own(index, names)}
+            for index in range(self._assignment.replicas.num_local)
         ]
 
     def sizes(self) -> dict[str, int]:
@@ -92,10 +88,6 @@ class TrainData:
         for group in self.readers.values():
             for reader in group.own.values():
                 reader.close()
-
-    def _own(self, index: int, names: Sequence[str]) -> tuple[str, ...]:
-        replica = self._replicas.first + index
-        return self._replicas.problems_of(replica, names, joint=self._config.is_joint)
 
     def _reader(self, problem, number: int, share: ReaderShare) -> TrainReader:
         config = self._config

@@ -1,7 +1,6 @@
 """The trainer: everything a run holds, and its loop."""
 
 import contextlib
-import functools
 import logging
 import math
 import pathlib
@@ -29,9 +28,10 @@ from t2t_multimodel.training.metrics_log import MetricsLog
 from t2t_multimodel.training.optimizer import make_adam, variables_by_path
 from t2t_multimodel.training.output_lock import OutputLock
 from t2t_multimodel.training.problem_choice import ProblemChoice
+from t2t_multimodel.training.problem_gradients import ProblemGradients
 from t2t_multimodel.training.progress import Progress, shown_progress
 from t2t_multimodel.training.replay_file import ReplayWriter
-from t2t_multimodel.training.replicas import Replicas
+from t2t_multimodel.training.replicas import Assignment, Replicas
 from t2t_multimodel.training.replicated_step import ReplicatedStep
 from t2t_multimodel.training.run_config import RunConfig
 from t2t_multimodel.training.run_directory import (
@@ -84,7 +84,12 @@ class Trainer:
         with contextlib.ExitStack() as closing:
             source = self._open_run(closing)
             self.run = read_run(config.output_dir)
-            self.data = TrainData(config, self.replicas)
+            self.assignment = Assignment(
+                self.replicas,
+                [problem.name for problem in config.problems],
+                is_joint=config.is_joint,
+            )
+            self.data = TrainData(config, self.assignment)
             closing.callback(self.data.close)
             with self.replicas.strategy.scope():
                 specs = self.run.specs()
@@ -152,21 +157,20 @@ class Trainer:
         return frozen
 
     def _make_step(self) -> TrainStep | ReplicatedStep:
-        config = self.config
-        arguments = {
-            "loss_multipliers": {p.name: p.loss_multiplier for p in config.problems},
-            "element_specs": self.data.element_specs,
-            "seed": config.random_seed,
-            "frozen": self.frozen,
-        }
-        if self.replicas.count == 1:
-            num_parallel = config.num_parallel_problems
-            make = functools.partial(TrainStep, num_parallel=num_parallel)
-        else:
-            make = functools.partial(
-                ReplicatedStep, replicas=self.replicas, is_joint=config.is_joint
+        config, seed = self.config, self.config.random_seed
+        problems = ProblemGradients(
+            self.model,
+            config.hparams,
+            element_specs=self.data.element_specs,
+            loss_multipliers={p.name: p.loss_multiplier for p in config.problems},
+            frozen=self.frozen,
+        )
+        if self.replicas.count > 1:
+            return ReplicatedStep(
+                problems, self.optimizer, assignment=self.assignment, seed=seed
             )
-        return make(self.model, self.optimizer, config.hparams, **arguments)
+        num_parallel = config.num_parallel_problems
+        return TrainStep(problems, self.optimizer, seed=seed, num_parallel=num_parallel)
 
     def _make_choice(self) -> ProblemChoice:
         config = self.config

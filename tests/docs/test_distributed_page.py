@@ -20,7 +20,7 @@ from t2t_multimodel.launching.restarts import (
     Restarts,
 )
 from t2t_multimodel.launching.supervision import Patience
-from t2t_multimodel.training.replicas import Replicas
+from t2t_multimodel.training.replicas import Assignment, Replicas
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8")
@@ -256,16 +256,15 @@ def test_the_table_of_replicas_is_what_they_do():
     rows = table(part("Which replica does what"))
     for count, *cells in rows:
         replicas = Replicas(None, num_local=int(count))
-        replicas.check(names, joint=True)
-        shares = replicas.readers(names, joint=True)
+        assignment = Assignment(replicas, names, is_joint=True)
         for replica, cell in zip((0, 1, 2, 7), cells, strict=True):
             if not cell:
                 assert replica >= int(count)
                 continue
-            problems = replicas.problems_of(replica, names, joint=True)
+            problems = assignment.problems_of(replica, names)
             if cell.startswith("half of"):
                 assert [f"half of {p}'s" in cell for p in problems] == [True]
-                assert shares[problems[0]].count == 2
+                assert assignment.shares[problems[0]].count == 2
                 continue
             if " to " in cell:
                 first, last = map(int, cell.split(" to "))

@@ -10,6 +10,7 @@ from t2t_multimodel.hparams import make_hparams
 from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.models.problem_spec import ProblemSpec
 from t2t_multimodel.training.optimizer import Adam, variables_by_path
+from t2t_multimodel.training.problem_gradients import ProblemGradients
 from t2t_multimodel.training.step import TrainStep
 
 VOCAB_SIZE = 12
@@ -65,14 +66,13 @@ def losses_of(names, changes, num_steps):
     model = make_model([SPECS[name] for name in names], hparams, seed=3)
     optimizer = Adam(variables_by_path(model.trainable_variables), clip_grad_norm=2.0)
     batches = batches_of(names, 0)
-    step = TrainStep(
+    gradients = ProblemGradients(
         model,
-        optimizer,
         hparams,
-        loss_multipliers=dict.fromkeys(names, 1.0),
         element_specs=tf.nest.map_structure(tf.TensorSpec.from_tensor, batches),
-        seed=1,
+        loss_multipliers=dict.fromkeys(names, 1.0),
     )
+    step = TrainStep(gradients, optimizer, seed=1)
     losses = []
     for number in range(num_steps):
         batches = batches_of(names, number)

@@ -17,6 +17,7 @@ from t2t_multimodel.training.bad_steps import BadSteps, NotFiniteError
 from t2t_multimodel.training.checkpoint import write_weights
 from t2t_multimodel.training.metrics_log import MetricsLog, read_metrics
 from t2t_multimodel.training.optimizer import Adam, variables_by_path
+from t2t_multimodel.training.problem_gradients import ProblemGradients
 from t2t_multimodel.training.replay import replay, replay_lines
 from t2t_multimodel.training.replay_file import ReplayWriter, read_bad_step
 from t2t_multimodel.training.run_directory import read_run, write_run
@@ -73,14 +74,14 @@ class Loop:
             )
             for p in problems
         }
-        self.train_step = TrainStep(
+        gradients = ProblemGradients(
             self.model,
-            Adam(variables_by_path(self.model.trainable_variables)),
             self.hparams,
-            loss_multipliers={p.name: p.loss_multiplier for p in problems},
             element_specs={n: r.element_spec for n, r in self.readers.items()},
-            seed=SEED,
+            loss_multipliers={p.name: p.loss_multiplier for p in problems},
         )
+        optimizer = Adam(variables_by_path(self.model.trainable_variables))
+        self.train_step = TrainStep(gradients, optimizer, seed=SEED)
         self.log = MetricsLog(output_dir / "metrics.jsonl")
         self.bad_steps = BadSteps(
             limit,

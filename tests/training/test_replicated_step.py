@@ -1,5 +1,7 @@
 """Two replicas give what one device gives, whatever they share."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.models.problem_spec import ProblemSpec
 from t2t_multimodel.training.devices import make_replicas
 from t2t_multimodel.training.optimizer import Adam, variables_by_path
-from t2t_multimodel.training.replicas import Replicas
+from t2t_multimodel.training.problem_gradients import ProblemGradients
+from t2t_multimodel.training.replicas import Assignment, Replicas
 from t2t_multimodel.training.replicated_step import ReplicatedStep
 from t2t_multimodel.training.step import TrainStep
 from tests.decoding import tiny_run
@@ -48,7 +51,7 @@ class Run:
     """A model and its step on the replicas given."""
 
     def __init__(self, replicas, *, is_joint, names=NAMES, seed=3, hparams=HPARAMS):
-        self.replicas, self.is_joint, self.names = replicas, is_joint, names
+        self.assignment = Assignment(replicas, names, is_joint=is_joint)
         problems = {problem.name: problem for problem in tiny_run.problems()}
         self.hparams = make_hparams("multimodel_tiny", hparams)
         specs = [
@@ -65,27 +68,29 @@ class Run:
                 weight.assign(weight.numpy() + noise.astype("float32"))
             variables = variables_by_path(self.model.trainable_variables)
             self.optimizer = Adam(variables, clip_grad_norm=0.5)
-        arguments = {
-            "loss_multipliers": dict(zip(names, (2.5, 0.5), strict=False)),
-            "element_specs": {name: SPECS[name] for name in names},
-            "seed": seed,
-        }
-        if replicas.count > 1:
-            arguments |= {"replicas": replicas, "is_joint": is_joint}
+        gradients = ProblemGradients(
+            self.model,
+            self.hparams,
+            element_specs={name: SPECS[name] for name in names},
+            loss_multipliers=dict(zip(names, (2.5, 0.5), strict=False)),
+        )
         self.first_weights = self.weights()
-        make = ReplicatedStep if replicas.count > 1 else TrainStep
-        self.step = make(self.model, self.optimizer, self.hparams, **arguments)
+        make = TrainStep
+        if replicas.count > 1:
+            make = functools.partial(ReplicatedStep, assignment=self.assignment)
+        self.step = make(gradients, self.optimizer, seed=seed)
 
     def train(self, num_steps, *, stop=False):
         """Returns the outcomes of some steps; one problem a step if not joint."""
         outcomes = []
         for number in range(num_steps):
-            names = self.names
-            if not self.is_joint:
+            names = self.assignment.names
+            if not self.assignment.is_joint:
                 names = names[number % len(names) :][:1]
             batches = [
-                {n: self._part(n, number, index) for n in own}
-                for index, own in enumerate(self._own(names))
+                {n: self.part(n, number, index) for n in own}
+                for index in range(self.assignment.replicas.count)
+                for own in [self.assignment.own(index, names)]
             ]
             outcomes.append(self.step.run(names, batches, number, 2.0, stop=stop))
         return outcomes
@@ -98,14 +103,8 @@ class Run:
             slot.assign(tf.zeros_like(slot))
         self.optimizer.set_state({})
 
-    def _own(self, names):
-        return [
-            self.replicas.problems_of(index, names, joint=self.is_joint)
-            for index in range(self.replicas.count)
-        ]
-
-    def _part(self, name, number, index):
-        share = self.replicas.readers(self.names, joint=self.is_joint)[name]
+    def part(self, name, number, index):
+        share = self.assignment.shares[name]
         whole = batch(name, number)
         return {
             key: tf.constant(value[share.own[index] :: share.count])
@@ -187,7 +186,11 @@ def test_replicas_drop_and_gate_differently_and_reproducibly(two):
         np.testing.assert_array_equal(a, b)
     assert [o.stop for o in first] == [True, True]
     assert [o.stop for o in again] == [False, False]
-    seeds = [tuple(run.step._seed(index, "look_tiny", 7)) for index in range(2)]
+    seeds = [
+        tuple(run.step.problems.inputs("look_tiny", part, seed=3, step=7, reader=r)[1])
+        for part in [run.part("look_tiny", 7, 0)]
+        for r in range(2)
+    ]
     assert seeds[0] != seeds[1]
 
 
@@ -222,7 +225,8 @@ PROBLEMS = tuple("abcdefgh")
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 16])
 def test_every_problem_of_a_joint_step_is_computed_once(count):
     replicas = Replicas(None, num_local=count)
-    owned = [replicas.problems_of(r, PROBLEMS, joint=True) for r in range(count)]
+    assignment = Assignment(replicas, PROBLEMS, is_joint=True)
+    owned = [assignment.problems_of(r, PROBLEMS) for r in range(count)]
     for problem_index, name in enumerate(PROBLEMS):
         holders = [r for r in range(count) if name in owned[r]]
         assert (
@@ -231,7 +235,7 @@ def test_every_problem_of_a_joint_step_is_computed_once(count):
                 : max(1, count // len(PROBLEMS))
             ]
         )
-        share = replicas.readers(PROBLEMS, joint=True)[name]
+        share = assignment.shares[name]
         assert share.count == len(holders)
         numbers = [number for number in share.own if number is not None]
         assert numbers == list(range(len(holders)))
@@ -240,17 +244,17 @@ def test_every_problem_of_a_joint_step_is_computed_once(count):
 def test_workers_know_their_part():
     second = Replicas(None, first=2, num_local=2, worker=1, num_workers=2)
     assert second.count == 4 and not second.is_chief
-    shares = second.readers(("a", "b"), joint=True)
+    shares = Assignment(second, ("a", "b"), is_joint=True).shares
     assert shares["a"].count == 2 and shares["a"].own == (1, None)
     assert shares["b"].own == (None, 1)
-    assert second.readers(("a",), joint=False)["a"].own == (2, 3)
+    assert Assignment(second, ("a",), is_joint=False).shares["a"].own == (2, 3)
 
 
 def test_replicas_that_cannot_share_evenly_are_refused():
     with pytest.raises(UserError, match="3 replicas cannot share .* of 2 problems"):
-        Replicas(None, num_local=3).check(("a", "b"), joint=True)
-    Replicas(None, num_local=3).check(("a", "b"), joint=False)
-    Replicas(None, num_local=4).check(("a", "b"), joint=True)
+        Assignment(Replicas(None, num_local=3), ("a", "b"), is_joint=True)
+    Assignment(Replicas(None, num_local=3), ("a", "b"), is_joint=False)
+    Assignment(Replicas(None, num_local=4), ("a", "b"), is_joint=True)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.models.problem_spec import ProblemSpec
 from t2t_multimodel.training.optimizer import Adam, variables_by_path
 from t2t_multimodel.training.packing import GradientPacking, add_packed
+from t2t_multimodel.training.problem_gradients import ProblemGradients
 from t2t_multimodel.training.step import TrainStep
 from tests.decoding import tiny_run
 
@@ -59,16 +60,15 @@ class Tiny:
         self.element_specs = {name: r.element_spec for name, r in readers.items()}
 
     def train_step(self, *, weight_decay=0.0, seed=SEED):
-        variables = variables_by_path(self.model.trainable_variables)
-        return TrainStep(
+        problems = ProblemGradients(
             self.model,
-            Adam(variables, beta1=BETA1, beta2=BETA2),
             dataclasses.replace(self.hparams, weight_decay=weight_decay),
-            loss_multipliers={n: MULTIPLIERS.get(n, 1.0) for n in self.batches},
             element_specs=self.element_specs,
-            seed=seed,
-            num_parallel=2,
+            loss_multipliers={n: MULTIPLIERS.get(n, 1.0) for n in self.batches},
         )
+        variables = variables_by_path(self.model.trainable_variables)
+        optimizer = Adam(variables, beta1=BETA1, beta2=BETA2)
+        return TrainStep(problems, optimizer, seed=seed, num_parallel=2)
 
     def weights(self):
         return [variable.numpy() for variable in self.model.trainable_variables]
