@@ -6,7 +6,6 @@ steps that are taken while it is written exceed the median of those while none i
 Prints both, and their sum as a share of the steps between two checkpoints.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import pathlib
@@ -15,14 +14,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 
+from benchmarks.run_flags import run_parser
 from t2t_multimodel.training.cpu_memory import keep_freed_memory
 
 keep_freed_memory()  # as the trainer does
 
-import tensorflow as tf  # noqa: E402
 
 from t2t_multimodel.hparams import make_hparams  # noqa: E402
 from t2t_multimodel.problems import make_problems  # noqa: E402
+from t2t_multimodel.training.determinism import repeat_exactly  # noqa: E402
 from t2t_multimodel.training.run_config import RunConfig  # noqa: E402
 from t2t_multimodel.training.trainer import Trainer  # noqa: E402
 
@@ -114,18 +114,7 @@ def report(costs: Sequence[Cost], step_seconds: float, every_steps: int) -> list
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures what the flags say and prints it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data_dir",
-        type=pathlib.Path,
-        required=True,
-        help="of t2t-mm-datagen --problems=mini8",
-    )
-    parser.add_argument("--problems", default="mini8")
-    parser.add_argument("--hparams_set", default="multimodel_mini")
-    parser.add_argument("--hparams", default="", help="overrides: name=value,...")
+    parser = run_parser(__doc__)
     parser.add_argument("--every", type=int, default=100, help="steps a checkpoint")
     parser.add_argument("--saves", type=int, default=7, help="checkpoints timed")
     parser.add_argument(
@@ -136,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output_dir", type=pathlib.Path, help="on the disk to be timed; else in /tmp"
     )
     args = parser.parse_args(argv)
-    tf.config.experimental.enable_op_determinism()  # as the trainer does
+    repeat_exactly()
     with tempfile.TemporaryDirectory(dir=args.output_dir) as folder:
         config = RunConfig(
             problems=make_problems(args.problems),

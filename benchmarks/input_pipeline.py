@@ -39,6 +39,7 @@ from t2t_multimodel.hparams import HParams, make_hparams  # noqa: E402
 from t2t_multimodel.models.factory import make_model  # noqa: E402
 from t2t_multimodel.models.problem_spec import ProblemSpec  # noqa: E402
 from t2t_multimodel.problems import Problem, make_problem  # noqa: E402
+from t2t_multimodel.training.determinism import repeat_exactly  # noqa: E402
 from t2t_multimodel.training.optimizer import make_adam  # noqa: E402
 from t2t_multimodel.training.problem_gradients import (  # noqa: E402
     ProblemGradients,
@@ -180,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seconds", type=float, default=5.0, help="of each measurement"
     )
     args = parser.parse_args(argv)
-    tf.config.experimental.enable_op_determinism()  # as the trainer does
+    repeat_exactly()
     hparams = make_hparams(args.hparams_set, args.hparams)
     below = []
     print("| problem | examples a batch | reader, examples/s | model | times |")

@@ -25,6 +25,7 @@ from benchmarks.timing import best_ms  # noqa: E402
 from benchmarks.train_step import Shapes, Step  # noqa: E402
 from t2t_multimodel import layers  # noqa: E402
 from t2t_multimodel.hparams import make_hparams  # noqa: E402
+from t2t_multimodel.training.determinism import repeat_exactly  # noqa: E402
 
 
 def steps(
@@ -113,7 +114,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.step:
-        tf.config.experimental.enable_op_determinism()  # as the trainer does
+        repeat_exactly()
     first = None
     for num_experts in arguments.experts:
         calls = (training_steps if arguments.step else steps)(arguments, num_experts)

@@ -24,6 +24,7 @@ import tensorflow as tf  # noqa: E402
 from t2t_multimodel.data.generate import generate  # noqa: E402
 from t2t_multimodel.hparams import make_hparams  # noqa: E402
 from t2t_multimodel.problems import make_problems  # noqa: E402
+from t2t_multimodel.training.determinism import repeat_exactly  # noqa: E402
 from t2t_multimodel.training.metrics_log import read_metrics  # noqa: E402
 from t2t_multimodel.training.run_config import RunConfig  # noqa: E402
 from t2t_multimodel.training.trainer import Trainer  # noqa: E402
@@ -196,7 +197,7 @@ def main() -> int:
     arguments = parse()
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
     logging.getLogger("absl").setLevel(logging.WARNING)
-    tf.config.experimental.enable_op_determinism()
+    repeat_exactly()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(arguments.num_parallel)
     nine = f"{EIGHT}-{NINTH}"

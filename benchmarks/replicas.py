@@ -27,6 +27,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.run_flags import run_parser
+
 PARTS = ("compute", "update", "all-reduce", "waiting")
 _CORES = "--cores"
 
@@ -197,11 +199,12 @@ def run_worker(args: argparse.Namespace) -> None:
 
     from t2t_multimodel.hparams import make_hparams
     from t2t_multimodel.problems import make_problems
+    from t2t_multimodel.training.determinism import repeat_exactly
     from t2t_multimodel.training.devices import make_replicas
     from t2t_multimodel.training.run_config import RunConfig
     from t2t_multimodel.training.trainer import Trainer
 
-    tf.config.experimental.enable_op_determinism()
+    repeat_exactly()
     num_cores = len(args.cores)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     config = RunConfig(
@@ -282,18 +285,7 @@ def report(alone: Mapping[str, Any], group: Sequence[Mapping[str, Any]]) -> list
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures what the flags say and prints it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data_dir",
-        type=pathlib.Path,
-        required=True,
-        help="of t2t-mm-datagen --problems=mini8",
-    )
-    parser.add_argument("--problems", default="mini8")
-    parser.add_argument("--hparams_set", default="multimodel_mini")
-    parser.add_argument("--hparams", default="", help="overrides: name=value,...")
+    parser = run_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=10, help="steps timed")
     parser.add_argument(_CORES, type=int, nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--output_dir", type=pathlib.Path, help=argparse.SUPPRESS)

@@ -38,6 +38,7 @@ from t2t_multimodel.data.spaces import SpaceId  # noqa: E402
 from t2t_multimodel.hparams import HParams, make_hparams  # noqa: E402
 from t2t_multimodel.models.factory import make_model  # noqa: E402
 from t2t_multimodel.models.problem_spec import ProblemSpec  # noqa: E402
+from t2t_multimodel.training.determinism import repeat_exactly  # noqa: E402
 from t2t_multimodel.training.optimizer import make_adam  # noqa: E402
 from t2t_multimodel.training.problem_gradients import (  # noqa: E402
     ProblemGradients,
@@ -325,8 +326,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="problems of a joint step side by side; the trainer takes one a core",
     )
     args = parser.parse_args(argv)
-    # As the trainer does.
-    tf.config.experimental.enable_op_determinism()
+    repeat_exactly()
     if args.num_parallel > 1:
         each = max(1, (os.cpu_count() or 1) // args.num_parallel)
         tf.config.threading.set_intra_op_parallelism_threads(each)

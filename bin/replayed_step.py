@@ -20,11 +20,10 @@ def show(file: str, data_dir: str) -> int:
     from t2t_multimodel.data import quiet_tensorflow
 
     quiet_tensorflow.load()
-    import tensorflow as tf
-
+    from t2t_multimodel.training.determinism import repeat_exactly
     from t2t_multimodel.training.replay import replay, replay_lines
 
-    tf.config.experimental.enable_op_determinism()  # as in training
+    repeat_exactly()
     moved = os.path.expanduser(data_dir) if data_dir else None
     replayed = replay(pathlib.Path(file).expanduser(), moved)
     for line in replay_lines(replayed):

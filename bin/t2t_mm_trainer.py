@@ -169,17 +169,14 @@ def run(values: flags.FlagValues) -> int:
 
     keep_freed_memory()
     quiet_tensorflow.load()
-    import tensorflow as tf
 
+    from t2t_multimodel.training.determinism import repeat_exactly
     from t2t_multimodel.training.devices import make_replicas
 
     if values.schedule == "evaluate":
         _check_trained(config)
-    # Without it two runs of one seed differ in the last bits, and a run that was
-    # killed and continued would not end with the weights of one that was not.
-    tf.config.experimental.enable_op_determinism()
-    if values.worker_gpu == 1:
-        _divide_cores(config.num_parallel_problems)
+    repeat_exactly()
+    _divide_cores(config.num_parallel_problems, values.worker_gpu)
     with _no_waiting_for_peers():
         replicas = make_replicas(values.worker_gpu, values.all_reduce)
     return _train(config, values, replicas)
@@ -277,8 +274,12 @@ def _eval_split(values: flags.FlagValues) -> str:
     return "test" if values.eval_use_test_set else "dev"
 
 
-def _divide_cores(num_parallel: int) -> None:
-    """Gives every problem that is computed side by side its share of the cores."""
+def _divide_cores(num_parallel: int, worker_gpu: int) -> None:
+    """Gives every problem that is computed side by side its share of the cores.
+
+    A matrix product rounds by its number of threads, so this does not depend on the
+    number of replicas: they give the same numbers.
+    """
     import tensorflow as tf
 
     if num_parallel > 1:
@@ -286,7 +287,8 @@ def _divide_cores(num_parallel: int) -> None:
         # A caller from Python may have TensorFlow at work; its threads then stay.
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(each)
-            tf.config.threading.set_inter_op_parallelism_threads(num_parallel)
+            if worker_gpu == 1:
+                tf.config.threading.set_inter_op_parallelism_threads(num_parallel)
 
 
 def _num_parallel(hparams, num_problems: int) -> int:

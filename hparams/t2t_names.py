@@ -178,5 +178,6 @@ OURS_ALONE: Mapping[str, str] = {
     "categorical_filters": "1.25 H, 2 H, 2.5 H in T2T's code",
     "proportional_temperature": "of problem_choice=proportional",
     "compute_dtype": "float32, as T2T computed in these releases",
+    "gradient_sum_dtype": "float32, in which T2T summed gradients",
 }
 """Fields of `HParams` that no hyperparameter of T2T's stands for, and why they are."""

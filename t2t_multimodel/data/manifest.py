@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from t2t_multimodel.data import shards, vocabularies
+from t2t_multimodel.data import shards, versioned_json, vocabularies
 from t2t_multimodel.data.feature_json import feature_to_json
 from t2t_multimodel.data.features import Feature
 from t2t_multimodel.errors import UserError
@@ -69,22 +69,11 @@ def read(data_dir: str | os.PathLike[str], data_name: str) -> dict[str, Any] | N
         UserError: If the file is no manifest, or one of a later version.
     """
     file = path(data_dir, data_name)
+    remedy = "delete this manifest and generate the data again"
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        return versioned_json.read(file, FORMAT_VERSION, remedy)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise UserError(
-            f"manifest {file} is broken ({error}); delete it and generate the data "
-            "again"
-        ) from None
-    version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"manifest {file} has format version {version!r}, this program reads "
-            f"{FORMAT_VERSION}; delete it and generate the data again"
-        )
-    return manifest
 
 
 def write(

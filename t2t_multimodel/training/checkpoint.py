@@ -89,7 +89,6 @@ class Checkpoints:
         keep_max: Checkpoints to keep, the newest whole ones; 0 means all.
         worker: Number of this process; 0 is the chief.
         num_workers: Processes of the run.
-        background: Whether `save` returns before all is written.
 
     Raises:
         UserError: If the directory cannot be made or written.
@@ -106,13 +105,11 @@ class Checkpoints:
         keep_max: int = 20,
         worker: int = 0,
         num_workers: int = 1,
-        background: bool = True,
     ) -> None:
         self.directory = pathlib.Path(directory)
         self.keep_max = keep_max
         self._worker = worker
         self._num_workers = num_workers
-        self._background = background
         self._variables = files.named(files.WEIGHTS, variables_by_path(model.weights))
         self._variables |= files.named(files.SLOTS, optimizer.slots)
         self._states: dict[str, Stateful] = {"optimizer": optimizer, **(states or {})}
@@ -142,8 +139,7 @@ class Checkpoints:
             Its folder; it is there, and whole, after `wait`.
 
         Raises:
-            UserError: If the last one could not be written, or this one without
-                `background`.
+            UserError: If the last one could not be written.
         """
         self.wait()
         final = checkpoint_path(self.directory, step)
@@ -151,8 +147,6 @@ class Checkpoints:
             return final
         self._writing = self._thread.submit(self._write, self._snapshot(step))
         self._last_step = step
-        if not self._background:
-            self.wait()
         return final
 
     def wait(self, timeout_seconds: float | None = None) -> None:

@@ -56,6 +56,11 @@ class GradientPacking:
         return [g if u else None for g, u in zip(gradients, used, strict=True)]
 
 
+def cast_packed(packed: Sequence, dtype: str) -> list:
+    """Returns a packed list in another dtype."""
+    return [None if part is None else tf.cast(part, dtype) for part in packed]
+
+
 def add_packed(total: Sequence, packed: Sequence) -> list:
     """Returns the sum of two packed lists."""
     return [

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from t2t_multimodel.hparams import HParams
 from t2t_multimodel.layers import moe_balance_loss, random_scope
-from t2t_multimodel.models.multimodel import ModelOutput, MultiModel, net_key
+from t2t_multimodel.models.multimodel import MultiModel, net_key
 from t2t_multimodel.training.losses import padded_cross_entropy
 from t2t_multimodel.training.packing import GradientPacking
 
@@ -122,7 +122,12 @@ class ProblemGradients:
             return self(name, features, seed, loss_multiplier)
 
         signature = self.input_signature(name)
-        return tf.function(compute, input_signature=signature, autograph=False)
+        return tf.function(
+            compute,
+            input_signature=signature,
+            autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
 
     def num_sums(self) -> int:
         """Returns the most values that any problem has to sum over its replicas."""
@@ -138,7 +143,7 @@ class ProblemGradients:
         loss_multiplier: tf.Tensor,
         over_replicas: Callable[[Sums], Sums] = lambda sums: sums,
     ) -> ProblemResult:
-        """Computes a batch; for use in a traced function.
+        """Computes a batch; for use in a traced function, as `function` gives it.
 
         Args:
             name: The problem.
@@ -147,29 +152,23 @@ class ProblemGradients:
             loss_multiplier: Scalar.
             over_replicas: Sums the values over the replicas that share the problem.
         """
-        # Keras variables do not take part in tape.gradient's options; values do.
+        # Keras variables do not take part in tf.gradients; their values do.
         trainable = self.model.trainable_variables
         variables = [v.value for v, t in zip(trainable, self._trains, strict=True) if t]
-        with tf.GradientTape() as tape:
-            with random_scope(seed):
-                output = self.model(features, problem=name, training=True)
-            loss_sum, num_targets = self._loss(name, features, output)
-            statistics = [tensor for pair in output.balance for tensor in pair]
+        loss_sum, num_targets, *statistics = self.forward(name, features, seed)
         all_loss, all_targets, *all_statistics = over_replicas(
             [loss_sum, num_targets, *statistics]
         )
         all_targets_or_1 = tf.maximum(all_targets, 1.0)
         loss = all_loss / all_targets_or_1
-        with tf.GradientTape() as balance_tape:
-            balance_tape.watch(all_statistics)
-            balance = self._balance_loss(all_statistics)
+        balance = self._balance_loss(all_statistics)
         found = iter(
-            tape.gradient(
+            _gradients(
                 [loss_sum, *statistics],
                 variables,
-                output_gradients=[
+                [
                     loss_multiplier / all_targets_or_1,
-                    *balance_tape.gradient(balance, all_statistics),
+                    *_gradients([balance], all_statistics),
                 ],
             )
         )
@@ -181,18 +180,33 @@ class ProblemGradients:
         total = loss_multiplier * loss + balance
         return ProblemResult(self.packing.pack(dense), loss, total, all_targets)
 
-    def _loss(self, name: str, batch: Mapping, output: ModelOutput):
+    def forward(self, name: str, features: Mapping, seed: tf.Tensor) -> Sums:
+        """Computes a batch up to what is summed over replicas; arguments as above."""
+        with random_scope(seed):
+            output = self.model(features, problem=name, training=True)
         is_label = self.model.spec(name).is_classification
-        labels = batch["targets"]
+        labels = features["targets"]
         weights = tf.ones_like(labels, tf.float32) if is_label else None
-        return padded_cross_entropy(
+        loss_sum, num_targets = padded_cross_entropy(
             output.logits, labels, self.hparams.label_smoothing, weights=weights
         )
+        statistics = (tensor for pair in output.balance for tensor in pair)
+        return [loss_sum, num_targets, *statistics]
 
     def _balance_loss(self, statistics: Sums):
         pairs = zip(statistics[::2], statistics[1::2], strict=True)
-        losses = [moe_balance_loss(*pair) for pair in pairs]
-        return self.hparams.moe_loss_coef * tf.add_n([tf.constant(0.0), *losses])
+        losses = (moe_balance_loss(*pair) for pair in pairs)
+        return self.hparams.moe_loss_coef * sum(losses, start=tf.constant(0.0))
+
+
+def _gradients(ys: list, xs: list, grad_ys: list | None = None) -> list:
+    """Returns the gradient of the sum of `ys` by each of `xs`, the same at every call.
+
+    A tape would add up three gradients of a tensor in one operation, which begins with
+    whichever of them is in memory that may be overwritten: chance. These are pairs.
+    """
+    tree = tf.AggregationMethod.EXPERIMENTAL_TREE
+    return tf.gradients(ys, xs, grad_ys, aggregation_method=tree)
 
 
 def _seed_words(seed: int, step: int, problem_index: int, reader: int) -> np.ndarray:

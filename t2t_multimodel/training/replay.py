@@ -235,14 +235,17 @@ def _replayed(
     )
     if result.is_finite or result.bad_inputs:
         return result
-    return result._replace(origin=_origin(lambda: gradients(name, *inputs)))
+    features, seed, _ = inputs
+    return result._replace(
+        origin=_origin(lambda: gradients.forward(name, features, seed))
+    )
 
 
 def _origin(compute: Callable[[], object]) -> str:
     """Returns the layer and operation that first give a number that is not finite.
 
     Args:
-        compute: Computes loss and gradients, operation by operation.
+        compute: Computes the loss, operation by operation.
     """
     tf.debugging.enable_check_numerics()
     try:
@@ -255,12 +258,11 @@ def _origin(compute: Callable[[], object]) -> str:
             if isinstance(owner, keras.layers.Layer):
                 layer = owner.path
             trace = trace.tb_next
-        # Of a gradient TensorFlow does not tell for which layer it was.
-        where = layer or "the loss or the backward pass"
+        where = layer or "the loss"
         return f"{where} ({found[1]})" if found else where
     finally:
         tf.debugging.disable_check_numerics()
-    return ""
+    return "the backward pass"
 
 
 def _is_finite(value: tf.Tensor) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from t2t_multimodel.data import versioned_json
 from t2t_multimodel.data.batch_plan import PlannedBatch
 from t2t_multimodel.data.shard_index import Place
 from t2t_multimodel.data.train_reader import ReaderGroup
@@ -222,17 +223,8 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
             f"{path} is missing; give a file that t2t-mm-trainer wrote where a run "
             "ended because of a bad step, in the folder of the run"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); copy it anew") from error
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if version != _FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format version {version}, this program reads "
-            f"{_FORMAT_VERSION}; use the version of t2t-multimodel that wrote it"
-        )
-    return content
+    remedy = "copy it anew, or use the version of t2t-multimodel that wrote it"
+    return versioned_json.read(path, _FORMAT_VERSION, remedy)
 
 
 def _batch_to_json(batch: BadBatch) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from t2t_multimodel.training.optimizer import Adam
-from t2t_multimodel.training.packing import add_packed
+from t2t_multimodel.training.packing import add_packed, cast_packed
 from t2t_multimodel.training.problem_gradients import (
     ProblemGradients,
     ProblemResult,
@@ -149,12 +149,13 @@ class ReplicatedStep:
             used = self._used(names)
             packed = self._filled(packed, used)
             sent = [part for part in packed if part is not None]
-            # One tensor in all replicas would not be taken for a value of each.
-            sent += [table, tf.identity(stop)]
+            # Tensors of two dtypes do not go together.
+            sent += [tf.cast(x, sent[0].dtype) for x in (table, tf.identity(stop))]
             self.reduced_bytes = sum(
                 part.shape.num_elements() * part.dtype.size for part in sent
             )
             *summed, table, stops = context.all_reduce(tf.distribute.ReduceOp.SUM, sent)
+            table, stops = (tf.cast(tensor, tf.float32) for tensor in (table, stops))
             parts = iter(summed)
             packed = [None if part is None else next(parts) for part in packed]
             count = len(names) if self.assignment.is_joint else 1
@@ -184,7 +185,9 @@ class ReplicatedStep:
             with tf.control_dependencies(summed[:1]):
                 result = self._problem(name, names, inputs[name], index)
             rows[name] = self._row(name, result, index)
-            packed = result.packed
+            packed = cast_packed(
+                result.packed, self.problems.hparams.gradient_sum_dtype
+            )
             summed = add_packed(summed, packed) if summed else packed
         return summed, rows
 
@@ -200,16 +203,15 @@ class ReplicatedStep:
 
     def _over_replicas(self, name: str, names: Sequence[str], sums: Sums) -> Sums:
         context = tf.distribute.get_replica_context()
-        if not self.assignment.is_joint:
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, list(sums))
         # Other replicas sum other problems: each has its row of one table.
         sizes = [tensor.shape.num_elements() for tensor in sums]
         row = tf.concat([tf.reshape(tensor, [-1]) for tensor in sums], axis=0)
+        row = tf.cast(row, tf.float64)  # in which the order of replicas leaves no trace
         row = tf.pad(row, [[0, self.problems.num_sums() - sum(sizes)]])
         index = names.index(name)
         table = tf.pad(row[None], [[index, len(names) - 1 - index], [0, 0]])
         row = context.all_reduce(tf.distribute.ReduceOp.SUM, table)[index]
-        pieces = tf.split(row[: sum(sizes)], sizes)
+        pieces = tf.split(tf.cast(row[: sum(sizes)], tf.float32), sizes)
         return [
             tf.reshape(piece, tensor.shape)
             for piece, tensor in zip(pieces, sums, strict=True)
@@ -242,7 +244,9 @@ class ReplicatedStep:
         packing = self.problems.packing
         vector, *large = packed
         filled = [
-            tf.zeros(packing.shapes[i]) if part is None and used[i] else part
+            tf.zeros(packing.shapes[i], vector.dtype)
+            if part is None and used[i]
+            else part
             for i, part in zip(packing.large, large, strict=True)
         ]
         return [vector, *filled]

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from t2t_multimodel.data import manifest, vocabularies
+from t2t_multimodel.data import manifest, versioned_json, vocabularies
 from t2t_multimodel.data.feature_json import feature_from_json, feature_to_json
 from t2t_multimodel.data.features import Vocabulary
 from t2t_multimodel.data.raw_example import RawExample
@@ -368,18 +368,8 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
             f"{path.parent} holds no run (there is no {path.name}); train one there "
             "with t2t-mm-trainer, or give the --output_dir of a run"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not JSON: {error}; copy it back, or train again"
-        ) from error
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if version != _FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format version {version}, this program reads "
-            f"{_FORMAT_VERSION}; use the version of t2t-multimodel that wrote it"
-        )
+    remedy = "copy it back, or use the version of t2t-multimodel that wrote it"
+    content = versioned_json.read(path, _FORMAT_VERSION, remedy)
     for field, wanted in (
         ("data_dir", str),
         ("vocabularies", dict),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from t2t_multimodel.training.optimizer import Adam, weight_decay_gradient
-from t2t_multimodel.training.packing import add_packed
+from t2t_multimodel.training.packing import add_packed, cast_packed
 from t2t_multimodel.training.problem_gradients import ProblemGradients, ProblemResult
 
 
@@ -158,12 +158,15 @@ class TrainStep:
 
         for _ in range(self.num_parallel):
             start_next()
-        summed, results = None, {}
+        summed: list = []
+        results = {}
         for name in names:
             results[name] = running.popleft().result()
             start_next()
             packed = results[name].packed
-            summed = packed if summed is None else add_packed(summed, packed)
+            if len(names) > 1:
+                packed = cast_packed(packed, self.problems.hparams.gradient_sum_dtype)
+            summed = add_packed(summed, packed) if summed else packed
             results[name] = results[name]._replace(packed=[])  # its memory is free
         masks = [self.problems.used(name) for name in names]
         return StepResult(
@@ -243,6 +246,7 @@ def apply_mean(
     ):
         # Of one problem the sum is the mean: no pass over the gradients for it.
         mean = total if total is None or count == 1 else total / count
+        mean = None if mean is None else tf.cast(mean, variable.dtype)
         decay = weight_decay_gradient(variable.value, problems.hparams.weight_decay)
         if mean is not None and decay is not None:
             mean += decay

@@ -74,7 +74,7 @@ def test_a_shard_that_is_cut_off(generated):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("{", "is broken"),
+        ("{", "is not JSON"),
         (json.dumps({"format_version": 99}), "has format version 99"),
         ("[]", "has format version None"),
     ],

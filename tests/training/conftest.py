@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from t2t_multimodel.training.determinism import repeat_exactly
 from t2t_multimodel.training.devices import make_replicas
 
 _cpu = tf.config.list_physical_devices("CPU")[0]
@@ -11,6 +12,11 @@ if not tf.config.get_logical_device_configuration(_cpu):
     tf.config.set_logical_device_configuration(
         _cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _as_the_programs_do():
+    repeat_exactly()
 
 
 @pytest.fixture(scope="session")

@@ -65,11 +65,6 @@ def test_the_latest_step_is_known_when_it_is_written(tmp_path, held):
     assert run.checkpoints.latest_step() == 1
 
 
-def test_without_background_it_is_there_at_once(tmp_path):
-    run = Run(tmp_path, background=False).train(1)
-    assert run.checkpoints.save(1).is_dir()
-
-
 def group(directory, number, **options):
     return [
         Run(directory, own=(w,), count=number, worker=w, num_workers=number, **options)

@@ -114,7 +114,6 @@ class Loop:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """A loop that a poisoned sound has ended at its third step."""
-    tf.config.experimental.enable_op_determinism()  # as the programs do
     folder = tmp_path_factory.mktemp("replay")
     write_data(folder / "data")
     loop = Loop(folder / "data", folder / "run")

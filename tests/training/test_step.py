@@ -171,6 +171,16 @@ def test_joint_gradients_are_the_sum_of_the_problems_own(tiny, step, joint):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5 * scale, err_msg=path)
 
 
+def test_a_step_repeats_itself_to_the_bit(tiny, step, joint):
+    # A table that three gradients meet in, and positions that five layers read.
+    for _ in range(20):
+        again = step.gradients(tiny.batches, STEP)
+        assert_same(
+            [part for part in again.packed if part is not None],
+            [part for part in joint.packed if part is not None],
+        )
+
+
 def test_losses_are_means_over_targets_that_count(tiny, joint):
     for name, count in joint.num_targets.items():
         targets = tiny.batches[name]["targets"].numpy()

@@ -1,5 +1,6 @@
 """A run from its first step to its last: files, evaluations, refusals, resuming."""
 
+import contextlib
 import json
 import shutil
 
@@ -116,11 +117,10 @@ def finished(data_dir, tmp_path_factory):
         calls.append((model, run))
         return {("parse_tiny", "correct_trees"): 0.5, ("look_tiny", "top1"): 0.25}
 
-    trainer = Trainer(config, decode_scores)
-    trainer.train()
-    assert calls == [(trainer.model, trainer.run)] * 2
-    trainer.close()
-    return trainer
+    with contextlib.closing(Trainer(config, decode_scores)) as trainer:
+        trainer.train()
+        assert calls == [(trainer.model, trainer.run)] * 2
+        yield trainer
 
 
 def test_every_step_and_evaluation_is_in_the_log(finished):
@@ -358,8 +358,9 @@ def test_a_bad_step_is_passed_over(make, monkeypatch):
     assert [(r.step, r.value) for r in skipped] == [(2, 1)]
 
 
-def test_another_run_in_the_folder_is_refused(make, finished):
-    here = {"output_dir": finished.config.output_dir}
+def test_another_run_in_the_folder_is_refused(make, finished, tmp_path):
+    here = {"output_dir": tmp_path / "copy"}
+    shutil.copytree(finished.config.output_dir, here["output_dir"])
     both, moe = ("parse_tiny", "look_tiny"), "use_moe=true"
     with pytest.raises(UserError, match=r"dropout: 0\.1 -> 0\.2.*--output_dir"):
         make(both, f"{moe},dropout=0.2", **here)
