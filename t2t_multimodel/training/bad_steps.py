@@ -145,7 +145,7 @@ def not_finite_message(
         last_checkpoint: Step of the last good checkpoint.
         more: What else is known.
     """
-    good = "none was saved"
+    good = "no checkpoint was saved"
     if last_checkpoint:
         good = f"the last good checkpoint is step {last_checkpoint}"
     known = f"{more}; " if more else ""

@@ -99,7 +99,7 @@ def test_the_row_goes_on_after_a_restart():
         first.record(step, BAD_GRADIENT, lambda line: None)
     second = counter(3)
     second.set_state(first.get_state())
-    message = "at step 3 in /run; 3 steps in a row; .*; none was saved"
+    message = "at step 3 in /run; 3 steps in a row; .*; no checkpoint was saved"
     with pytest.raises(NotFiniteError, match=message):
         second.record(3, BAD_GRADIENT, lambda line: None)
     assert second.skipped == 3

@@ -315,7 +315,9 @@ def test_an_absurd_learning_rate_leaves_no_bad_checkpoint(make):
         save_checkpoints_steps=1,
         train_steps=10,
     )
-    with pytest.raises(NotFiniteError, match="not finite at step .*none was saved"):
+    with pytest.raises(
+        NotFiniteError, match="not finite at step .*no checkpoint was saved"
+    ):
         trainer.train()
     assert checkpoint_steps(trainer.config.output_dir) == []
 
@@ -332,7 +334,9 @@ def test_a_gradient_that_is_not_finite_names_its_problem(make, monkeypatch):
         return result
 
     monkeypatch.setattr(trainer.train_step, "gradients", broken)
-    message = "the gradient of again_tiny is not finite at step 2 .* none was saved"
+    message = (
+        "the gradient of again_tiny is not finite at step 2 .* no checkpoint was saved"
+    )
     with pytest.raises(NotFiniteError, match=message):
         trainer.train()
     assert trainer.step == 2 and trainer.bad_steps.skipped == 1
