@@ -146,7 +146,8 @@ def test_the_end_names_problem_step_records_and_file(ended):
     assert ended.message.startswith(
         f"the loss of listen_tiny is not finite at step 3 in {run}; listen_tiny read "
         "records 1, 1 of listen_tiny-train-00000-of-00001; t2t-mm-trainer "
-        f"--replay={run}/bad_step-3.json computes it again; no checkpoint was saved. A lower"
+        f"--replay={run}/bad_step-3.json computes it again; no checkpoint was "
+        "saved. A lower"
     )
     assert ended.said == [
         "step 3 is skipped: the loss of listen_tiny is not finite (1 in a row, "
