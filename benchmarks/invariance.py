@@ -5,10 +5,10 @@
 Trains the eight problems of `mini8` jointly by `t2t-mm-trainer`: on one device, on R
 logical CPUs of one process and in groups of W processes, without dropout, and prints
 the largest difference of any loss at any step and of any weight at the end from the
-run on one device. Then twice on two logical CPUs with dropout, which must be identical.
+run on one device: 0. Then twice on two logical CPUs with dropout, which must be equal.
 
-Sums are rounded differently, and training amplifies that: gates that are nearly equal
-send a position to another expert. `--hparams_set=multimodel_mini_no_moe` shows it.
+`--hparams=gradient_sum_dtype=float32` shows what becomes of a last bit: training
+amplifies it, as gates that are nearly equal send a position to another expert.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def trainer_command(data_dir: str, output_dir: pathlib.Path, args, **flags) -> l
         "problems": PROBLEMS,
         "hparams_set": args.hparams_set,
         "hparams": f"dropout={dropout},attention_dropout={dropout},"
-        f"batch_size={args.batch_size}",
+        f"batch_size={args.batch_size},{args.hparams}".rstrip(","),
         "data_dir": data_dir,
         "output_dir": output_dir,
         "train_steps": args.steps,
@@ -107,6 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data_dir", required=True, help="where mini8's shards are")
     parser.add_argument("--hparams_set", default="multimodel_mini")
+    parser.add_argument("--hparams", default="", help="overrides: name=value,...")
     parser.add_argument("--batch_size", type=int, default=256, help="in tokens")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--replicas", type=int, nargs="*", default=[2, 3, 8])

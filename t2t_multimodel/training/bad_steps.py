@@ -6,8 +6,10 @@ the run is beyond help, or that its data is.
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
+
+import tensorflow as tf
 
 from t2t_multimodel.training.replay_file import BadBatch, ReplayWriter
 from t2t_multimodel.training.step import StepOutcome
@@ -120,38 +122,32 @@ class BadSteps:
         parts = [f"{self.in_a_row} steps in a row"] if self.in_a_row > 1 else []
         parts += [f"{batch.problem} read {_places(batch)}" for batch in bad]
         parts.append(written)
-        return not_finite_message(
-            f"{_named(kinds)}",
-            step,
-            self._replay.output_dir,
-            self._last_checkpoint(),
-            "; ".join(parts),
+        return self._message(_named(kinds), step, parts)
+
+    def check_weights(self, step: int, variables: Iterable[Any]) -> None:
+        """Checks weights before they are saved: no loss may have shown it yet.
+
+        Args:
+            step: Updates done.
+            variables: The model's, of Keras.
+
+        Raises:
+            NotFiniteError: If they are not finite.
+        """
+        weights = [tf.convert_to_tensor(variable.value) for variable in variables]
+        if not math.isfinite(float(tf.linalg.global_norm(weights))):
+            raise NotFiniteError(self._message("the norm of the weights", step))
+
+    def _message(self, what: str, step: int, known: Iterable[str] = ()) -> str:
+        """Returns the message that ends a run."""
+        last = self._last_checkpoint()
+        good = (
+            f"the last good checkpoint is step {last}"
+            if last
+            else "no checkpoint was saved"
         )
-
-
-def not_finite_message(
-    what: str,
-    step: int,
-    output_dir: object,
-    last_checkpoint: int | None,
-    more: str = "",
-) -> str:
-    """Returns the message that ends a run.
-
-    Args:
-        what: What is not finite.
-        step: In which step.
-        output_dir: Folder of the run.
-        last_checkpoint: Step of the last good checkpoint.
-        more: What else is known.
-    """
-    good = "no checkpoint was saved"
-    if last_checkpoint:
-        good = f"the last good checkpoint is step {last_checkpoint}"
-    known = f"{more}; " if more else ""
-    return (
-        f"{what} is not finite at step {step} in {output_dir}; {known}{good}. {_ADVICE}"
-    )
+        where = f"{what} is not finite at step {step} in {self._replay.output_dir}"
+        return f"{'; '.join([where, *known, good])}. {_ADVICE}"
 
 
 def not_finite_kinds(outcome: StepOutcome) -> dict[str, str]:

@@ -15,11 +15,7 @@ from t2t_multimodel.data import manifest
 from t2t_multimodel.errors import UserError
 from t2t_multimodel.models.factory import make_model
 from t2t_multimodel.models.multimodel import MultiModel
-from t2t_multimodel.training.bad_steps import (
-    BadSteps,
-    NotFiniteError,
-    not_finite_message,
-)
+from t2t_multimodel.training.bad_steps import BadSteps
 from t2t_multimodel.training.checkpoint import Checkpoints
 from t2t_multimodel.training.evaluation import Evaluator, Scores, evaluation_lines
 from t2t_multimodel.training.freezing import frozen_lines, frozen_paths
@@ -290,24 +286,8 @@ class Trainer:
             self._evaluate_if_due(interruption, progress.write)
 
     def _save(self) -> pathlib.Path:
-        """Begins to write a checkpoint.
-
-        Raises:
-            NotFiniteError: If weights are not finite, which no loss has shown yet.
-        """
-        weights = [
-            tf.convert_to_tensor(variable.value)
-            for variable in self.model.trainable_variables
-        ]
-        if not math.isfinite(float(tf.linalg.global_norm(weights))):
-            raise NotFiniteError(
-                not_finite_message(
-                    "the norm of the weights",
-                    self.step,
-                    self.config.output_dir,
-                    self.checkpoints.latest_step(),
-                )
-            )
+        """Begins to write a checkpoint; see also `BadSteps.check_weights`."""
+        self.bad_steps.check_weights(self.step, self.model.trainable_variables)
         return self.checkpoints.save(self.step)
 
     def _save_interrupted(self) -> str:
