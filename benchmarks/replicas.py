@@ -27,32 +27,38 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.run_flags import run_parser
 
 PARTS = ("compute", "update", "all-reduce", "waiting")
 _CORES = "--cores"
 
 
-def reduced_bytes(model: Any, num_problems: int) -> dict[str, int]:
+def reduced_bytes(
+    model: Any, num_problems: int, dtype: str = "float64"
+) -> dict[str, int]:
     """Counts what a replica gives to the all-reduce of a joint step, in bytes.
 
     Args:
         model: The model; all its variables train.
         num_problems: Problems of the step.
+        dtype: `gradient_sum_dtype` of the run.
     """
     from t2t_multimodel.training.packing import GradientPacking
 
     variables = model.trainable_variables
     packing = GradientPacking([v.shape for v in variables])
+    each = np.dtype(dtype).itemsize
 
     def size(indices: Sequence[int]) -> int:
-        return sum(variables[i].value.shape.num_elements() * 4 for i in indices)
+        return sum(variables[i].value.shape.num_elements() * each for i in indices)
 
     return {
         f"{len(packing.small)} small gradients, as one vector": size(packing.small),
         f"{len(packing.large)} large gradients": size(packing.large),
-        "losses, totals, targets, soundness": num_problems * 4 * 4,
-        "whether to stop": 4,
+        "losses, totals, targets, soundness": num_problems * 4 * each,
+        "whether to stop": each,
     }
 
 
@@ -82,7 +88,8 @@ class Worker:
             return trainer.train_step.run(self.names, self.batches, 1, rate)
 
         if trainer.replicas.num_workers == 1:
-            counted = reduced_bytes(trainer.model, len(self.names))
+            dtype = trainer.config.hparams.gradient_sum_dtype
+            counted = reduced_bytes(trainer.model, len(self.names), dtype)
             return {**self._times({"step": step}), "by count": counted}
         parts = (self._gradients(), self._update(), self._all_reduce())
         figures: dict[str, Any] = self._times(
@@ -147,8 +154,13 @@ class Worker:
         """Returns tensors of the sizes of an all-reduce."""
         import tensorflow as tf
 
-        packing = self.trainer.train_step.problems.packing
-        return packing.pack([tf.fill(shape, 1e-6) for shape in packing.shapes])
+        from t2t_multimodel.training.packing import cast_packed
+
+        problems = self.trainer.train_step.problems
+        filled = [tf.fill(shape, 1e-6) for shape in problems.packing.shapes]
+        return cast_packed(
+            problems.packing.pack(filled), problems.hparams.gradient_sum_dtype
+        )
 
     def _update(self) -> Callable[[], object]:
         import tensorflow as tf
@@ -268,7 +280,7 @@ def report(alone: Mapping[str, Any], group: Sequence[Mapping[str, Any]]) -> list
     """Returns the lines that are printed."""
     by_count = alone["by count"]
     total = sum(by_count.values())
-    lines = ["all-reduced bytes of a joint step, each replica (float32):"]
+    lines = ["all-reduced bytes of a joint step, each replica:"]
     lines += [f"  {what}: {count:,}" for what, count in by_count.items()]
     lines.append(f"  in all: {total:,}; as traced: {group[0]['sent']:,}")
     lines.append(f"one process, two cores: {alone['step']:.0f} ms a joint step")

@@ -11,15 +11,17 @@ from benchmarks.replicas import reduced_bytes
 from benchmarks.replicas import report as report_of_replicas
 
 
-def test_every_variable_is_reduced_once_in_four_bytes():
+@pytest.mark.parametrize(("dtype", "num_bytes"), [("float64", 8), ("float32", 4)])
+def test_every_variable_is_reduced_once(dtype, num_bytes):
     shapes = [(300, 200), (7,), (5, 3), (1 << 15,)]
     model = types.SimpleNamespace(
         trainable_variables=[keras.Variable(keras.ops.zeros(s)) for s in shapes]
     )
-    counted = reduced_bytes(model, num_problems=8)
-    assert counted["2 small gradients, as one vector"] == 4 * (7 + 15)
-    assert counted["2 large gradients"] == 4 * (300 * 200 + 32768)
-    assert sum(counted.values()) == 4 * (7 + 15 + 60000 + 32768 + 8 * 4 + 1)
+    counted = reduced_bytes(model, num_problems=8, dtype=dtype)
+    small, large = 7 + 15, 300 * 200 + 32768
+    assert counted["2 small gradients, as one vector"] == num_bytes * small
+    assert counted["2 large gradients"] == num_bytes * large
+    assert sum(counted.values()) == num_bytes * (small + large + 8 * 4 + 1)
 
 
 def test_a_workers_step_is_told_by_its_parts():
