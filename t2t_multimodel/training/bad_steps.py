@@ -122,7 +122,7 @@ class BadSteps:
         parts = [f"{self.in_a_row} steps in a row"] if self.in_a_row > 1 else []
         parts += [f"{batch.problem} read {_places(batch)}" for batch in bad]
         parts.append(written)
-        return self._message(_named(kinds), step, parts)
+        return self._ending(_named(kinds), step, parts)
 
     def check_weights(self, step: int, variables: Iterable[Any]) -> None:
         """Checks weights before they are saved: no loss may have shown it yet.
@@ -136,9 +136,9 @@ class BadSteps:
         """
         weights = [tf.convert_to_tensor(variable.value) for variable in variables]
         if not math.isfinite(float(tf.linalg.global_norm(weights))):
-            raise NotFiniteError(self._message("the norm of the weights", step))
+            raise NotFiniteError(self._ending("the norm of the weights", step))
 
-    def _message(self, what: str, step: int, known: Iterable[str] = ()) -> str:
+    def _ending(self, what: str, step: int, known: Iterable[str] = ()) -> str:
         """Returns the message that ends a run."""
         last = self._last_checkpoint()
         good = (

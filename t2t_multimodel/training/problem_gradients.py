@@ -115,7 +115,7 @@ class ProblemGradients:
             tf.TensorSpec([], tf.float32),
         )
 
-    def function(self, name: str) -> Callable[..., ProblemResult]:
+    def function(self, name: str) -> tf.types.experimental.PolymorphicFunction:
         """Returns a new traced function for all problems with the key of this one."""
 
         def compute(features, seed, loss_multiplier):
