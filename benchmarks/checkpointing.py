@@ -19,7 +19,6 @@ from t2t_multimodel.training.cpu_memory import keep_freed_memory
 
 keep_freed_memory()  # as the trainer does
 
-
 from t2t_multimodel.hparams import make_hparams  # noqa: E402
 from t2t_multimodel.problems import make_problems  # noqa: E402
 from t2t_multimodel.training.determinism import repeat_exactly  # noqa: E402

@@ -35,9 +35,7 @@ PARTS = ("compute", "update", "all-reduce", "waiting")
 _CORES = "--cores"
 
 
-def reduced_bytes(
-    model: Any, num_problems: int, dtype: str = "float64"
-) -> dict[str, int]:
+def reduced_bytes(model: Any, num_problems: int, dtype: str) -> dict[str, int]:
     """Counts what a replica gives to the all-reduce of a joint step, in bytes.
 
     Args:
@@ -134,6 +132,7 @@ class Worker:
 
         problems = self.trainer.train_step.problems
         (own,) = self.batches
+        functions = {name: problems.function(name) for name in own}
         inputs = {
             name: problems.inputs(name, own[name], seed=1, step=2) for name in own
         }
@@ -142,7 +141,7 @@ class Worker:
             total = tf.zeros([])
             for name in own:
                 with tf.control_dependencies([total]):
-                    result = problems(name, *inputs[name])
+                    result = functions[name](*inputs[name])
                 present = [part for part in result.packed if part is not None]
                 # All of them must be computed for it, and it is a pass over them.
                 total += tf.add_n([tf.reduce_max(part) for part in present])

@@ -110,8 +110,8 @@ class HParams:
 
     # Of activations; weights, norms, softmaxes, gates and losses are float32.
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    # In which a joint step sums its problems' gradients: in float64 the sum does not
-    # depend on the order, hence not on the replicas; float32 halves what they send.
+    # In which gradients of problems and replicas are summed: in float64 the sum does
+    # not depend on the order, hence not on the replicas; float32 halves what they send.
     gradient_sum_dtype: Literal["float64", "float32"] = "float64"
 
     def __post_init__(self) -> None:

@@ -116,16 +116,19 @@ class ProblemGradients:
         )
 
     def function(self, name: str) -> tf.types.experimental.PolymorphicFunction:
-        """Returns a new traced function for all problems with the key of this one."""
+        """Returns a new traced function for all problems with the key of this one.
+
+        It takes what `inputs` returns.
+        """
 
         def compute(features, seed, loss_multiplier):
             return self(name, features, seed, loss_multiplier)
 
-        signature = self.input_signature(name)
         return tf.function(
             compute,
-            input_signature=signature,
+            input_signature=self.input_signature(name),
             autograph=False,
+            # Optimised by itself, it rounds alike wherever it is called from.
             experimental_attributes={"_noinline": True},
         )
 

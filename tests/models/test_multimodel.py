@@ -189,14 +189,7 @@ def joint_loss(model, names, training=False):
     return total
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        "",
-        pytest.param("_no_moe", marks=pytest.mark.slow),
-        pytest.param("_no_attention", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("part", ["", "_no_moe", "_no_attention"])
 def test_every_variable_gets_a_gradient_from_the_joint_loss(part):
     model = model_of(hparams_set=f"multimodel_tiny{part}")
     with tf.GradientTape() as tape:

@@ -243,14 +243,7 @@ def test_progress_counts_the_steps_done(make, capsys):
     assert (steps[0], steps[-1]) == ("1/3", "3/3")
 
 
-@pytest.mark.parametrize(
-    "mode",
-    [
-        "adaptive",
-        pytest.param("uniform", marks=pytest.mark.slow),
-        pytest.param("proportional", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("mode", ["uniform", "adaptive", "proportional"])
 def test_a_run_goes_on_as_if_it_had_not_stopped(make, mode):
     hparams = f"problem_choice={mode}"
     whole = make(BOTH, hparams, train_steps=6, save_checkpoints_steps=3)
