@@ -8,7 +8,6 @@ from keras import ops
 from t2t_multimodel.layers.attention import Memory, MultiHeadAttention, padding_bias
 from t2t_multimodel.layers.conv import ConvStep
 from t2t_multimodel.layers.cursor import Cursor
-from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.norm import LayerNorm
 from t2t_multimodel.layers.timing import timing_signal
 
@@ -53,7 +52,6 @@ class AttentionBlock(keras.layers.Layer):
         depth: Depth C of the targets and of the output.
         kernel_size: Taps of the two convolution steps, in positions.
         dilations: Distance between taps of the two steps, in positions.
-        dropout: Fraction dropped of what was attended to, before the residual.
         attention_dropout: Fraction of the attention weights dropped.
         timing: Kind of the timing signal, see `timing_signal`.
         self_residual: Ours: adds the mixed targets to the self-attention's output,
@@ -77,7 +75,6 @@ class AttentionBlock(keras.layers.Layer):
         *,
         kernel_size: int = 5,
         dilations: tuple[int, int] = (1, 4),
-        dropout: float = 0.0,
         attention_dropout: float = 0.0,
         timing: str = "interleaved",
         self_residual: bool = False,
@@ -109,7 +106,6 @@ class AttentionBlock(keras.layers.Layer):
         )
         self.self_attention = self._attention("self_attention")
         self.source_attention = self._attention("source_attention")
-        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.norm = LayerNorm(dtype=self.dtype_policy, name="norm")
 
     def _attention(self, name: str) -> MultiHeadAttention:
@@ -145,7 +141,7 @@ class AttentionBlock(keras.layers.Layer):
         attended = self.source_attention(
             h, source, padding_mask=source_padding_mask, training=training
         )
-        return self.norm(x + self.dropout(attended, training=training))
+        return self.norm(x + attended)
 
     def project_source(
         self, source: Any, source_padding_mask: Any = None
@@ -205,7 +201,6 @@ class AttentionBlock(keras.layers.Layer):
             "depth": self.depth,
             "kernel_size": self.kernel_size,
             "dilations": self.dilations,
-            "dropout": self.dropout.rate,
             "attention_dropout": self.attention_dropout,
             "timing": self.timing,
             "self_residual": self.self_residual,

@@ -133,9 +133,7 @@ CASES = {
         draws=True,
     ),
     "AttentionBlock": Case(
-        lambda d: layers.AttentionBlock(
-            2, 8, dropout=0.5, attention_dropout=0.5, dtype=d
-        ),
+        lambda d: layers.AttentionBlock(2, 8, attention_dropout=0.5, dtype=d),
         ((2, 12, 8), (2, 7, 6)),
         causal=True,
         masked=1,
