@@ -1,6 +1,12 @@
 """What tests of several folders need."""
 
+import gc
+
 import pytest
+
+# TensorFlow's objects are many and stay; looking through them for garbage as often as
+# Python would takes a twentieth of the tests' time.
+gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture

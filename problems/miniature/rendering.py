@@ -38,8 +38,10 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     order = {Layer.UNDER: 0, Layer.APART: 1, Layer.OVER: 2}
     for placed in sorted(scene.placed, key=lambda p: order[p.layer]):
         _draw(canvas, placed, rng)
-    shape = (SIZE_PX, _OVERSAMPLING, SIZE_PX, _OVERSAMPLING, 3)
-    picture = canvas.reshape(shape).mean(axis=(1, 3))
+    # `mean` over two axes that are not side by side takes eight times as long.
+    rows = sum(canvas[i::_OVERSAMPLING] for i in range(_OVERSAMPLING))
+    picture = sum(rows[:, i::_OVERSAMPLING] for i in range(_OVERSAMPLING))
+    picture /= _OVERSAMPLING**2
     noise = rng.normal(0.0, _NOISE / _NOISE_STEP, (SIZE_PX, SIZE_PX, 1))
     picture += np.round(noise) * _NOISE_STEP
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)

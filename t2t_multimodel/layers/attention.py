@@ -8,6 +8,7 @@ from keras import ops
 from t2t_multimodel.layers.cursor import MASKED, Cursor
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.observation import observe
+from t2t_multimodel.layers.pointwise import pointwise
 
 
 class Memory(NamedTuple):
@@ -101,8 +102,8 @@ class MultiHeadAttention(keras.layers.Layer):
     def keys_and_values(self, memory: Any) -> tuple[Any, Any]:
         """Projects a memory `(B, S, C)`; returns keys and values `(B, N, S, C/N)`."""
         return (
-            self._split_heads(ops.matmul(memory, self.key_kernel)),
-            self._split_heads(ops.matmul(memory, self.value_kernel)),
+            self._split_heads(pointwise(memory, self.key_kernel)),
+            self._split_heads(pointwise(memory, self.value_kernel)),
         )
 
     def attend(
@@ -121,10 +122,10 @@ class MultiHeadAttention(keras.layers.Layer):
         Returns:
             `(B, T, C)`.
         """
-        projected = self._split_heads(ops.matmul(queries, self.query_kernel))
+        projected = self._split_heads(pointwise(queries, self.query_kernel))
         heads = self._mix(projected, [(keys, values)], bias, training)
-        shape = (ops.shape(queries)[0], ops.shape(queries)[1], self.depth)
-        return ops.matmul(ops.reshape(heads, shape), self.output_kernel)
+        shape = (*ops.shape(queries)[:2], self.depth)
+        return pointwise(ops.reshape(heads, shape), self.output_kernel)
 
     def _mix(self, queries, memories, bias, training=False):
         """Mixes values with projected queries `(B, N, T, C/N)`: `(B, T, N, C/N)`.

@@ -10,6 +10,7 @@ from t2t_multimodel.layers.cursor import Cursor
 from t2t_multimodel.layers.depthwise import depthwise_conv
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.norm import LayerNorm
+from t2t_multimodel.layers.pointwise import pointwise
 
 
 def depthwise_initial(initializer, shape, dtype=None):
@@ -107,16 +108,18 @@ class SeparableConv1D(keras.layers.Layer):
         return (self.kernel_size - 1) * self.dilation
 
     def call(self, x):
-        length = ops.shape(x)[1]
         left = self.history
-        if not self.causal:  # half of it, less what the last stride leaves unused
-            left = (self.history - (length - 1) % self.strides) // 2
+        if not self.causal:
+            left = self.history // 2
+            if self.strides > 1:  # less what the last stride leaves unused
+                unused = (ops.shape(x)[1] - 1) % self.strides
+                left = (self.history - unused) // 2
         right = self.history - left
         mixed = depthwise_conv(x, self.depthwise, self.dilation, left, right)
         # Strides of the convolution itself would have to be 1 or exclude dilation.
         if self.strides > 1:
             mixed = mixed[:, :: self.strides]
-        return ops.matmul(mixed, self.pointwise)
+        return pointwise(mixed, self.pointwise)
 
     def initial_state(self, num_rows: Any) -> tuple[Any, ...]:
         """Returns the state before the first position, zeros.
@@ -374,5 +377,5 @@ def zero_padding(x: Any, padding_mask: Any) -> Any:
         Tensor of the shape and dtype of `x`. Also a NaN at padding becomes zero.
     """
     extra_axes = len(x.shape) - len(padding_mask.shape)
-    mask = ops.reshape(padding_mask, (*ops.shape(padding_mask), *(1,) * extra_axes))
-    return ops.where(mask, x, ops.zeros_like(x))
+    axes = tuple(range(-extra_axes, 0))
+    return ops.where(ops.expand_dims(padding_mask, axes), x, 0)

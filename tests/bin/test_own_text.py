@@ -7,6 +7,7 @@ import re
 import pytest
 
 from t2t_multimodel.bin import t2t_mm_datagen, t2t_mm_decoder, t2t_mm_trainer
+from t2t_multimodel.training.metrics_log import read_metrics
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "your_own_data.md"
 TINY = (
@@ -55,8 +56,11 @@ def test_classes_of_texts_are_learned_and_decoded(tmp_path, capsys):
     run = f"--output_dir={tmp_path / 'run'}"
     assert not t2t_mm_trainer.main(
         [*data, run, "--hparams_set=multimodel_tiny", "--train_steps=80"]
-        + [f"--hparams={TINY}"]
+        + [f"--hparams={TINY}", "--decode_eval_examples=20"]
     )
+    evaluated = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    decoded = {r.metric: r.value for r in evaluated if r.metric.startswith("top1")}
+    assert decoded["top1"] > 0.9 > decoded["top1_baseline"]
     capsys.readouterr()
     assert not t2t_mm_decoder.main([run])
     scored = re.search(r"top1\s+([\d.]+)%", capsys.readouterr().out)

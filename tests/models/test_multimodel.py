@@ -394,6 +394,7 @@ def test_a_traced_call_of_unknown_shape_equals_the_eager_one(name):
     traced = tf.function(
         lambda features: model(features, problem=name).logits,
         input_signature=[signature],
+        autograph=False,
     )
     np.testing.assert_allclose(
         traced(batch), logits_of(model, batch, name), rtol=1e-4, atol=2e-5
