@@ -38,10 +38,10 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     order = {Layer.UNDER: 0, Layer.APART: 1, Layer.OVER: 2}
     for placed in sorted(scene.placed, key=lambda p: order[p.layer]):
         _draw(canvas, placed, rng)
-    # `mean` over two axes that are not side by side takes eight times as long.
-    rows = sum(canvas[i::_OVERSAMPLING] for i in range(_OVERSAMPLING))
-    picture = sum(rows[:, i::_OVERSAMPLING] for i in range(_OVERSAMPLING))
-    picture /= _OVERSAMPLING**2
+    # `mean` over two axes that are not side by side takes five times as long.
+    parts = range(_OVERSAMPLING)
+    rows = np.mean([canvas[i::_OVERSAMPLING] for i in parts], axis=0)
+    picture = np.mean([rows[:, i::_OVERSAMPLING] for i in parts], axis=0)
     noise = rng.normal(0.0, _NOISE / _NOISE_STEP, (SIZE_PX, SIZE_PX, 1))
     picture += np.round(noise) * _NOISE_STEP
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)

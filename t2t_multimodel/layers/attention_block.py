@@ -187,7 +187,8 @@ class AttentionBlock(keras.layers.Layer):
             steps.append(step_state)
         looked_at, memory = self.self_attention.step(h, state.memory, cursor)
         h = h + looked_at if self.self_residual else looked_at
-        attended = self.source_attention.attend_step(h, *source)
+        num_hypotheses = memory.keys.shape[-1] // (self.depth // self.num_heads)
+        attended = self.source_attention.attend_step(h, *source, num_hypotheses)
         return self.norm(x + attended), AttentionState(tuple(steps), memory)
 
     def compute_output_shape(

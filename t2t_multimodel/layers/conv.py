@@ -146,13 +146,15 @@ class SeparableConv1D(keras.layers.Layer):
             `(R, F)` and the next state.
         """
         before, *others = state
-        x = ops.cast(x, before.dtype)[None]
+        x = ops.expand_dims(ops.cast(x, before.dtype), 0)
+        remembered = ops.concatenate([before, x])
         lags = self.dilation * np.arange(self.kernel_size - 1, 0, -1)
-        taps = ops.concatenate([cursor.own_past(before, lags), x])
-        mixed = ops.sum(ops.multiply(taps, self.depthwise[:, None]), axis=0)
+        own = cursor.own_past(before, lags)
+        taps = remembered if own is before else ops.concatenate([own, x])
+        mixed = ops.sum(ops.multiply(taps, ops.expand_dims(self.depthwise, 1)), axis=0)
         y = ops.cast(ops.matmul(mixed, self.pointwise), before.dtype)
         # Taking turns moves nothing; only this position's inputs are written anew.
-        return y, (*others, ops.concatenate([before, x])[1:])
+        return y, (*others, remembered[1:])
 
     def compute_output_shape(self, input_shape):
         batch, length, _ = input_shape
