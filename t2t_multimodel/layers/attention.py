@@ -130,29 +130,26 @@ class MultiHeadAttention(keras.layers.Layer):
     def _mix(self, queries, memories, bias, training=False):
         """Mixes values with projected queries `(B, N, T, C/N)`: `(B, T, N, C/N)`.
 
-        `memories` are one or two pairs of keys and values, looked at as if they were
-        joined.
+        `memories` are pairs of keys and values, looked at as if they were joined.
         """
         queries = queries * (self.depth // self.num_heads) ** -0.5
-        parts = [
-            ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2)))
-            for keys, _ in memories
-        ]
-        logits = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+        logits = ops.concatenate(
+            [ops.matmul(queries, ops.transpose(k, (0, 1, 3, 2))) for k, _ in memories],
+            axis=-1,
+        )
         logits = ops.cast(logits, "float32")  # (B, N, T, S)
         if bias is not None:
             logits = logits + bias
         weights = ops.cast(ops.softmax(logits), memories[0][1].dtype)
         observe(self, "attention", weights)
         weights = self.dropout(weights, training=training)
-        if len(memories) == 1:
-            mixed = ops.matmul(weights, memories[0][1])
-        else:
-            (_, first), (_, second) = memories
-            length = ops.shape(first)[2]
-            mixed = ops.matmul(weights[..., :length], first)
-            mixed = mixed + ops.matmul(weights[..., length:], second)
-        return ops.transpose(mixed, (0, 2, 1, 3))
+        start, mixed = 0, []
+        for keys, values in memories:
+            end = start + ops.shape(keys)[2]
+            part = weights if len(memories) == 1 else weights[..., start:end]
+            mixed.append(ops.matmul(part, values))
+            start = end
+        return ops.transpose(sum(mixed[1:], mixed[0]), (0, 2, 1, 3))
 
     def initial_state(
         self, batch_size: Any, room: Any, num_hypotheses: int = 1
@@ -191,9 +188,7 @@ class MultiHeadAttention(keras.layers.Layer):
         """
         heads, room, width = ops.shape(memory.keys)
         settled = ops.shape(memory.settled_keys)[1]
-        head_depth = self.depth // self.num_heads
-        group = width // head_depth  # G, a Python integer
-        batch = heads // self.num_heads
+        group = width // (self.depth // self.num_heads)  # G, a Python integer
         here = ops.broadcast_to(cursor.position - settled, (heads,))
         here = ops.stack([ops.arange(heads, dtype="int32"), here], axis=1)
 
@@ -205,13 +200,22 @@ class MultiHeadAttention(keras.layers.Layer):
             keys=write(self.key_kernel, memory.keys),
             values=write(self.value_kernel, memory.values),
         )
-        pairs = []
-        for keys_and_values, length in ((memory[:2], settled), (memory[2:], room)):
-            # Of no position: B could not be inferred.
-            shape = (batch, self.num_heads, length * group, head_depth)
-            pairs.append([ops.reshape(part, shape) for part in keys_and_values])
+        pairs = [
+            (self._ungroup(keys, heads, group), self._ungroup(values, heads, group))
+            for keys, values in (memory[:2], memory[2:])
+        ]
         bias = cursor.attention_bias(settled + room, group)
-        return self._attend_step(x, pairs, bias, group), memory
+        return self._attend_step(x, pairs, bias), memory
+
+    def _ungroup(self, memory, heads, group):
+        """`(B * N, L, G * C/N)` to `(B, N, L * G, C/N)`."""
+        shape = (
+            heads // self.num_heads,  # there may be nothing to infer it from
+            self.num_heads,
+            ops.shape(memory)[1] * group,
+            self.depth // self.num_heads,
+        )
+        return ops.reshape(memory, shape)
 
     def _group(self, x, kernel, group):
         """Projects `(R, C)`; joins an input's hypotheses: `(B * N, G * C/N)`."""
@@ -221,20 +225,19 @@ class MultiHeadAttention(keras.layers.Layer):
             x = ops.transpose(x, (0, 2, 1, 3))
         return ops.reshape(x, (-1, group * head_depth))
 
-    def attend_step(
-        self, x: Any, keys: Any, values: Any, bias: Any, num_hypotheses: int
-    ) -> Any:
+    def attend_step(self, x: Any, keys: Any, values: Any, bias: Any) -> Any:
         """Attends with one position `(R, C)` a row; see `attend`.
 
         Keys and values are of the B inputs: all hypotheses of one look at the same.
         """
-        return self._attend_step(x, [(keys, values)], bias, num_hypotheses)
+        return self._attend_step(x, [(keys, values)], bias)
 
-    def _attend_step(self, x, memories, bias, group):
+    def _attend_step(self, x, memories, bias):
         # As a matrix: a product with more axes takes several operations more.
+        batch = ops.shape(memories[0][0])[0]
         projected = ops.reshape(
             ops.matmul(x, self.query_kernel),
-            (-1, group, self.num_heads, self.depth // self.num_heads),
+            (batch, -1, self.num_heads, self.depth // self.num_heads),
         )
         heads = self._mix(ops.transpose(projected, (0, 2, 1, 3)), memories, bias)
         heads = ops.reshape(heads, (-1, self.depth))

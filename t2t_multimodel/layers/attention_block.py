@@ -187,8 +187,7 @@ class AttentionBlock(keras.layers.Layer):
             steps.append(step_state)
         looked_at, memory = self.self_attention.step(h, state.memory, cursor)
         h = h + looked_at if self.self_residual else looked_at
-        num_hypotheses = memory.keys.shape[-1] // (self.depth // self.num_heads)
-        attended = self.source_attention.attend_step(h, *source, num_hypotheses)
+        attended = self.source_attention.attend_step(h, *source)
         return self.norm(x + attended), AttentionState(tuple(steps), memory)
 
     def compute_output_shape(

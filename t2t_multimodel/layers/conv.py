@@ -110,10 +110,9 @@ class SeparableConv1D(keras.layers.Layer):
     def call(self, x):
         left = self.history
         if not self.causal:
-            left = self.history // 2
-            if self.strides > 1:  # less what the last stride leaves unused
-                unused = (ops.shape(x)[1] - 1) % self.strides
-                left = (self.history - unused) // 2
+            # Half of it, less what the last stride leaves unused.
+            unused = (ops.shape(x)[1] - 1) % self.strides if self.strides > 1 else 0
+            left = (self.history - unused) // 2
         right = self.history - left
         mixed = depthwise_conv(x, self.depthwise, self.dilation, left, right)
         # Strides of the convolution itself would have to be 1 or exclude dilation.
@@ -147,14 +146,12 @@ class SeparableConv1D(keras.layers.Layer):
         """
         before, *others = state
         x = ops.expand_dims(ops.cast(x, before.dtype), 0)
-        remembered = ops.concatenate([before, x])
         lags = self.dilation * np.arange(self.kernel_size - 1, 0, -1)
-        own = cursor.own_past(before, lags)
-        taps = remembered if own is before else ops.concatenate([own, x])
+        taps = ops.concatenate([cursor.own_past(before, lags), x])
         mixed = ops.sum(ops.multiply(taps, ops.expand_dims(self.depthwise, 1)), axis=0)
         y = ops.cast(ops.matmul(mixed, self.pointwise), before.dtype)
         # Taking turns moves nothing; only this position's inputs are written anew.
-        return y, (*others, remembered[1:])
+        return y, (*others, ops.concatenate([before[1:], x]))
 
     def compute_output_shape(self, input_shape):
         batch, length, _ = input_shape

@@ -61,7 +61,7 @@ class Runs:
 
     def command(self, output_dir, **changes):
         """Returns the command of a run."""
-        changes = {"decode_eval_examples": 0, **changes}
+        changes = {"decode_eval_examples": 1, **changes}
         return [
             *(sys.executable, "-m", "t2t_multimodel.bin.t2t_mm_trainer"),
             *flags(self.folder, output_dir),

@@ -21,7 +21,7 @@ def whole(with_data, tmp_path_factory):
     return output_dir, seconds
 
 
-def test_a_run_logs_losses_and_baselines(whole):
+def test_a_run_logs_losses_baselines_and_decoded_scores(whole):
     lines = (whole[0] / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     for step in (15, 30, NUM_STEPS):
@@ -30,12 +30,13 @@ def test_a_run_logs_losses_and_baselines(whole):
             for r in records
             if (r["step"], r["split"]) == (step, "dev")
         }
-        assert ("tiny_text", "neg_log_perplexity") in found
+        assert {("tiny_text", "bleu"), ("tiny_text", "bleu_baseline")} <= found
+        assert ("tiny_look", "top1") in found
         assert ("tiny_look", "accuracy_baseline") in found
     assert sum(r["split"] == "train" for r in records) == 2 * NUM_STEPS
     said = (whole[0].parent / "run.err").read_text()
     assert f"step {NUM_STEPS} dev tiny_text: neg_log_perplexity -" in said
-    assert "(unigram -" in said
+    assert "(unigram -" in said and "bleu" in said and "(constant " in said
 
 
 def test_a_killed_run_ends_as_one_that_was_not(with_data, whole, tmp_path):

@@ -173,7 +173,7 @@ def test_joint_gradients_are_the_sum_of_the_problems_own(tiny, step, joint):
 
 def test_a_step_repeats_itself_to_the_bit(tiny, step, joint):
     # A table that three gradients meet in, and positions that five layers read.
-    for _ in range(8):
+    for _ in range(20):
         again = step.gradients(tiny.batches, STEP)
         assert_same(
             [part for part in again.packed if part is not None],
