@@ -122,17 +122,17 @@ class MultiHeadAttention(keras.layers.Layer):
         Returns:
             `(B, T, C)`.
         """
-        projected = self._split_heads(pointwise(queries, self.query_kernel))
-        heads = self._mix(projected, [(keys, values)], bias, training)
+        projected = self._scaled(pointwise(queries, self.query_kernel))
+        heads = self._split_heads(projected)
+        heads = self._mix(heads, [(keys, values)], bias, training)
         shape = (*ops.shape(queries)[:2], self.depth)
         return pointwise(ops.reshape(heads, shape), self.output_kernel)
 
     def _mix(self, queries, memories, bias, training=False):
-        """Mixes values with projected queries `(B, N, T, C/N)`: `(B, T, N, C/N)`.
+        """Mixes values with scaled queries `(B, N, T, C/N)`: `(B, T, N, C/N)`.
 
         `memories` are pairs of keys and values, looked at as if they were joined.
         """
-        queries = queries * (self.depth // self.num_heads) ** -0.5
         logits = ops.concatenate(
             [ops.matmul(queries, ops.transpose(k, (0, 1, 3, 2))) for k, _ in memories],
             axis=-1,
@@ -236,12 +236,17 @@ class MultiHeadAttention(keras.layers.Layer):
         # As a matrix: a product with more axes takes several operations more.
         batch = ops.shape(memories[0][0])[0]
         projected = ops.reshape(
-            ops.matmul(x, self.query_kernel),
+            self._scaled(ops.matmul(x, self.query_kernel)),
             (batch, -1, self.num_heads, self.depth // self.num_heads),
         )
         heads = self._mix(ops.transpose(projected, (0, 2, 1, 3)), memories, bias)
         heads = ops.reshape(heads, (-1, self.depth))
         return ops.cast(ops.matmul(heads, self.output_kernel), x.dtype)
+
+    def _scaled(self, queries: Any) -> Any:
+        # Not where they meet the keys: TensorFlow 2.21 with oneDNN makes one node of a
+        # product by a number, one of matrices and a sum, which in a loop gives nothing.
+        return queries * (self.depth // self.num_heads) ** -0.5
 
     def _split_heads(self, x: Any) -> Any:
         """`(B, L, C)` to `(B, N, L, C/N)`."""

@@ -69,8 +69,15 @@ class LanguageModality(keras.layers.Layer):
         return embedded * real * self.depth**0.5
 
     def logits(self, x):
-        """Returns `(B, T, V)` float32 scores of `(B, T, C)` body outputs."""
+        """Returns `(B, T, V)` float32 scores of `(B, T, C)` body outputs.
+
+        Those of single positions `(R, C)` are `(R, V)`.
+        """
         table = ops.cast(self.softmax_table, self.compute_dtype)
+        if len(x.shape) == 2:
+            # Of few rows and many the many come first: that takes about half as long.
+            logits = ops.transpose(ops.matmul(table, ops.transpose(x)))
+            return ops.cast(logits, "float32")
         logits = _scores(ops.reshape(x, (-1, self.depth)), table)
         logits = ops.reshape(logits, (*ops.shape(x)[:-1], self.vocab_size))
         return ops.cast(logits, "float32")

@@ -1,6 +1,9 @@
 """Searches in general; greedy decoding is taking the best symbol again and again."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -45,6 +48,19 @@ def test_greedy_equals_brute_force(name):
     got = outputs(traced().search(features, name, limits))
     padded = {key: value[1:2] for key, value in features.items()}
     assert got[1] == [brute_force(model, padded, name, limits[1])]
+
+
+def test_a_search_is_as_right_with_onednn():
+    """TensorFlow turns it on where a processor is made for it, and fuses more."""
+    tests = f"{__file__}::{test_a_batch_of_32_gives_what_each_row_gives_alone.__name__}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "translate-beam", tests],
+        env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_greedy_ids_are_those_of_the_search():
