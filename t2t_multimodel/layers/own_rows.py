@@ -1,19 +1,19 @@
-"""Experts with exactly the rows that are sent to them; TensorFlow's sizes may vary.
+"""Experts with exactly the rows that are sent to them, where sizes may vary.
 
 No row is empty, and the weights of an expert without rows are not read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import tensorflow as tf
+from keras import ops
 
 from t2t_multimodel.layers.routing import Routing
 
 
 def on_own_rows(
-    x: tf.Tensor, routing: Routing, hidden_kernel: Any, output_kernel: Any
-) -> tf.Tensor:
+    x: Any, routing: Routing, hidden_kernel: Any, output_kernel: Any
+) -> Any:
     """Returns `(P, K, C)`, what each choice makes of its position; zeros if not routed.
 
     Args:
@@ -23,51 +23,56 @@ def on_own_rows(
         output_kernel: `(E, hidden, C)`.
     """
     k, pair_of_row, row_of_pair, ends = routing
-    bounds = tf.pad(ends, [[1, 0]])
-    unrouted = tf.shape(pair_of_row)[:1] - ends[-1:]
-    counts = tf.concat([bounds[1:] - bounds[:-1], unrouted], axis=0)
+    depth = x.shape[-1]
+    starts = ops.pad(ends[:-1], ((1, 0),))
+    places = ops.unstack(ops.stack([starts, ops.zeros_like(ends)], axis=1))
+    sizes = ops.stack([ends - starts, ops.full_like(ends, depth)], axis=1)
+    sizes = ops.unstack(sizes)
 
-    def by_expert(rows):
-        return tf.split(rows, counts, num=hidden_kernel.shape[0] + 1)
+    def of_experts(rows):
+        return [ops.slice(rows, *at) for at in zip(places, sizes, strict=True)]
 
-    def by_pair(parts, rest):
-        rows = tf.concat([*parts, tf.zeros_like(rest)], axis=0)
-        return tf.reshape(tf.gather(rows, row_of_pair), [-1, k, x.shape[-1]])
+    def by_pair(parts, rows):
+        rows = ops.concatenate([*parts, ops.zeros_like(rows[ends[-1] :])])
+        return ops.reshape(ops.take(rows, row_of_pair, axis=0), (-1, k, depth))
 
-    # By hand: rows that are taken go back by taking, which adds nothing to zeros.
-    @tf.custom_gradient
+    # By hand: the gradients of slices and of rows that are taken are as large as all.
+    @ops.custom_gradient
     def multiply(x, hidden_kernel, output_kernel):
-        *inputs, rest = by_expert(tf.gather(x, pair_of_row // k))
-        to_hidden, to_output = tf.unstack(hidden_kernel), tf.unstack(output_kernel)
-        hidden = [tf.nn.relu(h) for h in _products(inputs, to_hidden)]
+        rows = ops.take(x, pair_of_row // k, axis=0)
+        inputs = of_experts(rows)
+        to_hidden, to_output = ops.unstack(hidden_kernel), ops.unstack(output_kernel)
+        hidden = [ops.relu(h) for h in _products(inputs, to_hidden)]
         outputs = _products(hidden, to_output)
 
-        def grad(upstream):
-            d_pairs = tf.reshape(upstream, [-1, x.shape[-1]])
-            *d_outputs, rest = by_expert(tf.gather(d_pairs, pair_of_row))
+        def grad(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            d_pairs = ops.reshape(upstream, (-1, depth))
+            d_rows = ops.take(d_pairs, pair_of_row, axis=0)
+            d_outputs = of_experts(d_rows)
+            d_hidden = _products(d_outputs, map(ops.transpose, to_output))
             d_hidden = [
-                tf.raw_ops.ReluGrad(gradients=d_h, features=h)
-                for d_h, h in zip(
-                    _products(d_outputs, to_output, transpose_b=True),
-                    hidden,
-                    strict=True,
-                )
+                d_h * ops.cast(h > 0, h.dtype)
+                for d_h, h in zip(d_hidden, hidden, strict=True)
             ]
-            d_inputs = _products(d_hidden, to_hidden, transpose_b=True)
-            d_x = tf.reduce_sum(tf.cast(by_pair(d_inputs, rest), tf.float32), axis=1)
+            d_inputs = _products(d_hidden, map(ops.transpose, to_hidden))
+            d_x = ops.sum(ops.cast(by_pair(d_inputs, d_rows), "float32"), axis=1)
             return (
-                tf.cast(d_x, x.dtype),
-                tf.stack(_products(inputs, d_hidden, transpose_a=True)),
-                tf.stack(_products(hidden, d_outputs, transpose_a=True)),
+                ops.cast(d_x, x.dtype),
+                _stacked(map(ops.transpose, inputs), d_hidden, hidden_kernel.shape),
+                _stacked(map(ops.transpose, hidden), d_outputs, output_kernel.shape),
             )
 
-        return by_pair(outputs, rest), grad
+        return by_pair(outputs, rows), grad
 
-    return multiply(x, tf.cast(hidden_kernel, x.dtype), tf.cast(output_kernel, x.dtype))
+    return multiply(
+        x, ops.cast(hidden_kernel, x.dtype), ops.cast(output_kernel, x.dtype)
+    )
 
 
-def _products(
-    left: Sequence[tf.Tensor], right: Sequence[tf.Tensor], **transposed: bool
-) -> list[tf.Tensor]:
-    """Returns the matrix product of each pair."""
-    return [tf.matmul(a, b, **transposed) for a, b in zip(left, right, strict=True)]
+def _products(left: Iterable[Any], right: Iterable[Any]) -> list[Any]:
+    return [ops.matmul(a, b) for a, b in zip(left, right, strict=True)]
+
+
+def _stacked(left: Iterable[Any], right: Iterable[Any], shape: tuple) -> Any:
+    return ops.reshape(ops.stack(_products(left, right)), shape)
