@@ -68,7 +68,7 @@ def rerunning(model: MultiModel) -> Callable[..., tf.Tensor]:
 
         def extend(ids):
             # The id at the end is not read: it stands for the symbol that is wanted.
-            net.logits = lambda x: logits_of(x[:, -1:])
+            net.logits = lambda x: logits_of(x[:, -1])[:, None]  # as a step's
             try:
                 logits, _ = model.decode(ids, encoded, PROBLEM)
             finally:

@@ -11,7 +11,7 @@ from typing import Any
 
 from keras import ops
 
-from t2t_multimodel.layers.routing import Routing
+from t2t_multimodel.layers.routing import Routing, count_at_most
 
 
 def on_equal_rows(
@@ -32,10 +32,11 @@ def on_equal_rows(
     starts = ops.pad(ends[:-1], ((1, 0),))
     blocks_of_expert = (ops.maximum(ends - starts - size, 0) + size - 1) // size
     block_ends = ops.cumsum(blocks_of_expert)
-    expert_of_block = _owner(block_ends, num_experts)
+    # Whose a thing is: that of as many as end at or before it, counted from 0.
+    expert_of_block = count_at_most(block_ends, num_experts)
     expert_of_block = ops.minimum(expert_of_block, num_experts - 1)
 
-    expert = _owner(ends, pairs)  # of each pair as sorted; E if not routed
+    expert = count_at_most(ends, pairs)  # of each pair as sorted; E if not routed
     owner = ops.minimum(expert, num_experts - 1)
     rank = ops.arange(pairs, dtype="int32") - ops.take(starts, owner)
     first_block = num_experts + ops.take(block_ends - blocks_of_expert, owner)
@@ -63,12 +64,6 @@ def on_equal_rows(
     rows = _and_a_row_of_zeros(ops.reshape(rows, (-1, depth)))
     choices = ops.take(rows, ops.take(place, row_of_pair), axis=0)
     return ops.reshape(choices, (num_positions, num_choices, depth))
-
-
-def _owner(ends: Any, count: int) -> Any:
-    """Returns whose each of `count` things is, of owners whose things end at `ends`."""
-    index = ops.arange(count, dtype="int32")
-    return ops.cast(ops.searchsorted(ends, index, side="right"), "int32")
 
 
 def _and_a_row_of_zeros(x: Any) -> Any:

@@ -36,7 +36,7 @@ def on_own_rows(
         rows = ops.concatenate([*parts, ops.zeros_like(rows[ends[-1] :])])
         return ops.reshape(ops.take(rows, row_of_pair, axis=0), (-1, k, depth))
 
-    # By hand: the gradients of slices and of rows that are taken are as large as all.
+    # By hand: derived, the gradient of each expert's slice is as large as all rows.
     @ops.custom_gradient
     def multiply(x, hidden_kernel, output_kernel):
         rows = ops.take(x, pair_of_row // k, axis=0)
@@ -52,7 +52,7 @@ def on_own_rows(
             d_outputs = of_experts(d_rows)
             d_hidden = _products(d_outputs, map(ops.transpose, to_output))
             d_hidden = [
-                d_h * ops.cast(h > 0, h.dtype)
+                ops.where(h > 0, d_h, ops.zeros_like(d_h))
                 for d_h, h in zip(d_hidden, hidden, strict=True)
             ]
             d_inputs = _products(d_hidden, map(ops.transpose, to_hidden))
@@ -75,4 +75,5 @@ def _products(left: Iterable[Any], right: Iterable[Any]) -> list[Any]:
 
 
 def _stacked(left: Iterable[Any], right: Iterable[Any], shape: tuple) -> Any:
+    # A slice of a length that varies does not know its depth either.
     return ops.reshape(ops.stack(_products(left, right)), shape)

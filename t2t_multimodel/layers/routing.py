@@ -30,6 +30,11 @@ def sort_by_expert(experts: Any, num_experts: int) -> Routing:
     # Distinct keys: the order does not depend on whether the sort is stable.
     order = ops.cast(ops.argsort(expert_of_pair * pairs + pair), "int32")
     rows = ops.scatter_update(ops.zeros_like(order), order[:, None], pair)
-    every_expert = ops.arange(num_experts, dtype="int32")
-    ends = ops.searchsorted(ops.take(expert_of_pair, order), every_expert, side="right")
-    return Routing(experts.shape[1], order, rows, ops.cast(ends, "int32"))
+    ends = count_at_most(ops.take(expert_of_pair, order), num_experts)
+    return Routing(experts.shape[1], order, rows, ends)
+
+
+def count_at_most(ascending: Any, limit: int) -> Any:
+    """Returns `(limit,)` int32, how many of `ascending` are at most 0, 1, 2, ..."""
+    index = ops.arange(limit, dtype="int32")
+    return ops.cast(ops.searchsorted(ascending, index, side="right"), "int32")

@@ -7,7 +7,10 @@ import tensorflow as tf
 from keras import ops
 
 from t2t_multimodel import layers
+from t2t_multimodel.layers import dispatch
 from t2t_multimodel.layers.dispatch import mix_experts
+from t2t_multimodel.layers.equal_rows import on_equal_rows
+from t2t_multimodel.layers.own_rows import on_own_rows
 from tests.layers.table import CASES
 
 SEED = np.array([3, 4], "int32")
@@ -122,8 +125,10 @@ def test_a_picture_kernels_gradient_adds_up_thousands_of_positions(separable):
     assert distance(gradients[1], gradients[0]) < 4 * ROUNDING
 
 
-def test_experts_of_thousands_of_positions_add_up_in_float32():
-    """All go to one of many experts, so that most of them are in overflow blocks."""
+@pytest.mark.parametrize("multiply", [on_own_rows, on_equal_rows])
+def test_experts_of_thousands_of_positions_add_up_in_float32(multiply, monkeypatch):
+    """All go to one of many experts, so that compiled code has them in many blocks."""
+    monkeypatch.setattr(dispatch, "_multiply", multiply)
     positions, num_experts, depth = 4000, 60, 2
     experts = np.zeros((positions, 1), "int32")
     x = tf.ones((positions, depth), "bfloat16")

@@ -1,6 +1,7 @@
 """The mixture of experts: every token through its experts, at the cost of k of them."""
 
 import functools
+from unittest import mock
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from t2t_multimodel import layers
+from t2t_multimodel.layers import dispatch
 from t2t_multimodel.layers.dispatch import mix_experts
 from t2t_multimodel.layers.equal_rows import on_equal_rows
 from t2t_multimodel.layers.routing import sort_by_expert
@@ -38,11 +40,10 @@ def dense(x, gates, experts, hidden_kernel, output_kernel):
     return tf.einsum("pke,pec->pc", weights, every)
 
 
-def compiled(x, gates, experts, hidden_kernel, output_kernel):
+def compiled(*arguments):
     """`mix_experts` as a compiler of static shapes runs it."""
-    routing = sort_by_expert(experts, hidden_kernel.shape[0])
-    choices = on_equal_rows(x, routing, hidden_kernel, output_kernel)
-    return tf.reduce_sum(choices * gates[..., None], axis=1)
+    with mock.patch.object(dispatch, "_multiply", on_equal_rows):
+        return mix_experts(*arguments)
 
 
 @functools.cache
@@ -83,6 +84,43 @@ def test_outputs_and_gradients_equal_those_of_all_experts(kind, num_experts, k):
     for own_rows, equal_rows, want in zip(*results, strict=True):
         np.testing.assert_allclose(own_rows, want, rtol=1e-4, atol=2e-4)
         np.testing.assert_allclose(equal_rows, want, rtol=1e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", ["random", "skewed", "one", "padding"])
+def test_every_pair_has_a_row_of_its_own(kind):
+    experts = route(kind, 24, 4, np.random.default_rng(1))
+    routing = sort_by_expert(tf.constant(experts), 24)
+    every_pair = np.arange(experts.size)
+    pair_of_row = np.asarray(routing.pair_of_row)
+    np.testing.assert_array_equal(np.sort(pair_of_row), every_pair)
+    np.testing.assert_array_equal(pair_of_row[routing.row_of_pair], every_pair)
+    counts = np.bincount(experts.ravel(), minlength=25)
+    np.testing.assert_array_equal(routing.ends, np.cumsum(counts)[:24])
+    np.testing.assert_array_equal(
+        experts.ravel()[pair_of_row], np.repeat(np.arange(25), counts)
+    )
+
+
+@pytest.mark.parametrize("kind", ["random", "skewed", "one", "padding"])
+@pytest.mark.parametrize("num_experts", [16, 48, 240])
+def test_rows_grow_with_the_pairs_and_not_with_the_experts(kind, num_experts):
+    rng = np.random.default_rng(2)
+    experts = np.concatenate([route(kind, num_experts, 4, rng) for _ in range(20)])
+    x = tf.ones((len(experts), 2))
+    gates = tf.ones(experts.shape)
+    kernels = [tf.ones((num_experts, 2, 2))] * 2
+    multiply, rows = keras.ops.matmul, []
+
+    def counting(a, b):
+        rows.append(np.prod(a.shape[:-1]))
+        return multiply(a, b)
+
+    with mock.patch.object(keras.ops, "matmul", counting):
+        mix_experts(x, gates, tf.constant(experts), *kernels)
+        own_rows = sum(rows)
+        compiled(x, gates, tf.constant(experts), *kernels)
+    assert own_rows == 2 * (experts < num_experts).sum()  # to hidden and to output
+    assert sum(rows) - own_rows <= 2 * 5 * experts.size
 
 
 def test_padding_is_neither_routed_nor_counted():
